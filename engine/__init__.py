@@ -1,0 +1,1 @@
+"""The machine: language, actor contract, runtimes, journal, ports, physics. Decides nothing."""

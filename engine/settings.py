@@ -1,0 +1,115 @@
+"""The settings that the minds hear (`ConfigRead`): typed, bounded, without secrets.
+
+Bounds stand in the annotations and are enforced by `engine/config.py` (INV-147); units end names.
+"""
+
+from typing import Annotated
+
+import msgspec
+
+from engine.values import Control, Value
+
+Pct = Annotated[float, msgspec.Meta(ge=0, le=100)]
+Kwh = Annotated[float, msgspec.Meta(gt=0, le=1000)]
+Kw = Annotated[float, msgspec.Meta(gt=0, le=1000)]
+Share = Annotated[float, msgspec.Meta(gt=0, le=1)]
+EurKwh = Annotated[float, msgspec.Meta(ge=-5, le=5)]
+PositiveEurKwh = Annotated[float, msgspec.Meta(ge=0, le=5)]
+ClockTime = Annotated[str, msgspec.Meta(pattern=r"^([01]?\d|2[0-3]):[0-5]\d$")]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+
+
+class SiteSettings(Value, frozen=True):
+    """The house: its zone, language and connection limits."""
+
+    zone: Name = "Europe/Berlin"
+    """IANA time zone: quiet hours, departures and daily profiles are local to it."""
+    language: Annotated[str, msgspec.Meta(pattern="^(de|en)$")] = "de"
+    grid_import_limit_kw: Kw | None = None
+    grid_export_limit_kw: Annotated[float, msgspec.Meta(ge=0, le=1000)] | None = None
+    feed_in_eur_kwh: EurKwh = 0.08
+    """Used while evcc has no feed-in tariff."""
+
+
+class BatterySettings(Value, frozen=True):
+    """The house battery, where evcc does not tell. Absent in a home without one."""
+
+    capacity_kwh: Kwh | None = None
+    """None: what evcc reports."""
+    charge_power_kw: Kw = 5.0
+    discharge_power_kw: Kw = 5.0
+    charge_efficiency: Share = 0.95
+    discharge_efficiency: Share = 0.95
+    min_soc_pct: Pct = 10.0
+    max_soc_pct: Pct = 100.0
+    wear_eur_kwh: PositiveEurKwh = 0.02
+    """Cost of one kWh discharged."""
+    grid_charging: bool = True
+    """Whether `charge` from the grid may be planned."""
+    hold_charges_from_pv: bool = True
+    """Whether this inverter charges from PV in `hold` (differs: evcc-api.md §4)."""
+
+
+class CarSettings(Value, frozen=True):
+    """One car. `name` is evcc's vehicle name (upper and lower case are equal)."""
+
+    name: Name
+    title: str = ""
+    capacity_kwh: Kwh | None = None
+    """None: what evcc reports."""
+    max_power_kw: Kw = 11.0
+    min_current_a: Annotated[float, msgspec.Meta(ge=1, le=32)] = 6.0
+    phases: Annotated[int, msgspec.Meta(ge=1, le=3)] = 3
+    charge_efficiency: Share = 0.9
+    target_soc_pct: Pct = 80.0
+    departure: ClockTime | None = None
+    """Local time of day; None: no deadline."""
+    departure_weekdays: tuple[Annotated[int, msgspec.Meta(ge=1, le=7)], ...] = (1, 2, 3, 4, 5, 6, 7)
+    """ISO weekdays (1 = Monday) on which `departure` holds."""
+    source: Annotated[str, msgspec.Meta(pattern="^(evcc|http|manual)$")] = "evcc"
+    poll_interval_min: Annotated[float, msgspec.Meta(ge=1, le=1440)] = 60.0
+    disabled: bool = False
+
+
+class GuestSettings(Value, frozen=True):
+    """Cars that evcc does not know, or whose SoC nobody knows: asked in kWh."""
+
+    energy_kwh: Kwh = 10.0
+    departure: ClockTime | None = None
+    max_power_kw: Kw = 11.0
+    phases: Annotated[int, msgspec.Meta(ge=1, le=3)] = 3
+
+
+class SequencerSettings(Value, frozen=True):
+    """Turns at a shared wallbox."""
+
+    enabled: bool = True
+    quiet_start: ClockTime = "21:00"
+    quiet_end: ClockTime = "06:00"
+    """Local quiet hours: nobody is asked to swap cars."""
+    swap_cost_eur: Annotated[float, msgspec.Meta(ge=0, le=100)] = 1.0
+
+
+class PlannerSettings(Value, frozen=True):
+    """The planner's horizon and what an unmet wish costs."""
+
+    horizon_h: Annotated[int, msgspec.Meta(ge=6, le=168)] = 48
+    unmet_eur_kwh: Annotated[float, msgspec.Meta(ge=0.1, le=100)] = 5.0
+    default_load_w: Annotated[float, msgspec.Meta(ge=0, le=50_000)] = 500.0
+    """Assumed house load until something was measured."""
+
+
+class Settings(Value, frozen=True):
+    """Everything that the minds may know of the configuration."""
+
+    control: Control = Control.WATCH
+    tick_s: Annotated[float, msgspec.Meta(ge=1, le=3600)] = 10.0
+    site: SiteSettings = SiteSettings()
+    battery: BatterySettings | None = None
+    """None: the defaults where evcc reports a battery."""
+    cars: tuple[CarSettings, ...] = ()
+    guests: GuestSettings = GuestSettings()
+    sequencer: SequencerSettings = SequencerSettings()
+    planner: PlannerSettings = PlannerSettings()
+    max_age_s: Annotated[float, msgspec.Meta(ge=10, le=7200)] = 120.0
+    """A reading older than this is neither planned nor acted on (INV-112)."""

@@ -1,0 +1,73 @@
+"""Routes from headers: who hears what, whatever runtime moves the messages."""
+
+import logging
+from collections.abc import Iterable
+from typing import Any, Protocol, TypeAlias
+
+from engine.actor import Actor, Endpoint, Port
+from engine.clock import Clock
+from engine.messages import Message
+
+log = logging.getLogger("smartload.system")
+
+AnyEndpoint: TypeAlias = Endpoint[Any, Any]
+AnyActor: TypeAlias = Actor[Any, Any]
+AnyPort: TypeAlias = Port[Any, Any]
+
+
+class Recorder(Protocol):
+    """What a runtime tells the journal: who heard what and said what, in order."""
+
+    def record(self, actor: str, heard: Message, said: tuple[Message, ...]) -> None:
+        """Keep one handled message, before anything said is published."""
+
+
+class NoRecorder:
+    """Keeps nothing."""
+
+    def record(self, actor: str, heard: Message, said: tuple[Message, ...]) -> None:
+        """Forget it."""
+
+
+def routes_of(cast: Iterable[AnyEndpoint]) -> dict[type[Message], list[str]]:
+    """Message type -> names of its hearers, in the order of the cast."""
+    routes: dict[type[Message], list[str]] = {}
+    for endpoint in cast:
+        for heard in endpoint.hears:
+            routes.setdefault(heard, []).append(endpoint.name)
+    return routes
+
+
+class System(Protocol):
+    """What the compositions need of a runtime."""
+
+    clock: Clock
+
+    def enter(self, cast: Iterable[AnyEndpoint]) -> None:
+        """Seat everyone and start."""
+
+    def publish(self, message: Message) -> None:
+        """Hand a message to everyone whose header names its type."""
+
+    def memories(self) -> dict[str, bytes]:
+        """The snapshot of every actor."""
+
+    def stop(self) -> None:
+        """Stop everyone, in reverse order; close the ports."""
+
+
+def handle(endpoint: AnyEndpoint, message: Message, recorder: Recorder) -> tuple[Message, ...]:
+    """Run `on` to its end and journal it. A handler that raises has said and remembered nothing."""
+    if not isinstance(endpoint, Actor):
+        return tuple(endpoint.on(message))
+    before = endpoint.memory
+    try:
+        said = tuple(endpoint.on(message))
+    except BaseException:
+        endpoint.memory = before
+        raise
+    for one in said:
+        if type(one) not in endpoint.says:
+            raise TypeError(f"{endpoint.name} said {type(one).__name__}, not in its header")
+    recorder.record(endpoint.name, message, said)
+    return said
