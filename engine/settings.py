@@ -15,7 +15,9 @@ Kw = Annotated[float, msgspec.Meta(gt=0, le=1000)]
 Share = Annotated[float, msgspec.Meta(gt=0, le=1)]
 EurKwh = Annotated[float, msgspec.Meta(ge=-5, le=5)]
 PositiveEurKwh = Annotated[float, msgspec.Meta(ge=0, le=5)]
-ClockTime = Annotated[str, msgspec.Meta(pattern=r"^([01]?\d|2[0-3]):[0-5]\d$")]
+CLOCK_TIME = r"^([01]?\d|2[0-3]):[0-5]\d$"
+ClockTime = Annotated[str, msgspec.Meta(pattern=CLOCK_TIME)]
+"""Local `HH:MM`; the configuration makes `06:30` of `6:30`."""
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
 
 

@@ -82,6 +82,7 @@ class SimPrices(Value, frozen=True):
     kind: Annotated[str, msgspec.Meta(pattern="^(dynamic|flat|table)$")] = "dynamic"
     mean_eur_kwh: EurKwh = 0.30
     spread_eur_kwh: Annotated[float, msgspec.Meta(ge=0, le=2)] = 0.12
+    """Between the cheapest and the dearest hour of an ordinary day."""
     negative_days: bool = False
     hourly_eur_kwh: tuple[EurKwh, ...] = ()
     """24 prices of the local day for `table`."""
@@ -122,6 +123,7 @@ class Sim(Value, frozen=True):
     sunny: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.5
     """Share of clear sky in the mean."""
     latitude_deg: Annotated[float, msgspec.Meta(ge=-66, le=66)] = 50.0
+    longitude_deg: Annotated[float, msgspec.Meta(ge=-180, le=180)] = 10.0
     load_kwh_day: Annotated[float, msgspec.Meta(ge=0, le=500)] = 10.0
     evcc_interval_s: Annotated[float, msgspec.Meta(ge=5, le=60)] = 30.0
     residual_power_w: float = 0.0
