@@ -213,6 +213,17 @@ class PlanMade(Message, frozen=True):
     news: Why
 
 
+class CorrectionAdvised(Message, frozen=True):
+    """What is added to the plan's value of stored energy when `slot` is decided (design §8).
+
+    Said from the agent's chair; (0, 0) is the plan, exactly (INV-129).
+    """
+
+    slot: Utc
+    battery_eur_kwh: float
+    car_eur_kwh: float
+
+
 # --- act -----------------------------------------------------------------------------------------
 
 

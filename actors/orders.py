@@ -1,0 +1,353 @@
+"""The ledger of one loadpoint: what its user had, what we wrote, what evcc made of it, what is due.
+
+A setting is ours from the first write until it is given back. Only a confirmed write counts
+(INV-62); a reading that shows anything else was changed by evcc's own rules (plug, unplug, another
+car, a restart: evcc-api.md §7) or by a human, who is respected (design §7).
+"""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from engine.messages import Order
+from engine.values import ChargeMode, Loadpoint, Utc, Value, Why
+
+Setting = str | float
+"""A mode's name, percent or kWh; 0 means no limit, as in evcc."""
+
+RETRY = timedelta(seconds=10)
+IN_FLIGHT = timedelta(seconds=30)
+"""An order without an answer is not repeated for so long."""
+READ_LAG = timedelta(seconds=15)
+"""A reading may have been under way when our write landed: it does not contradict it (INV-41)."""
+LANDS = timedelta(seconds=120)
+"""So long after an order without a good answer its value in a reading is still our doing."""
+EVCC_RULES = timedelta(seconds=60)
+"""So long after a plug, a vehicle change or a restart a new value may be evcc's own doing."""
+TRIES_OF_LIMIT = 3
+"""A limit that evcc refuses so often no longer keeps a car from charging."""
+CHARGING = (ChargeMode.NOW, ChargeMode.MINPV)
+LIMITS = ("limit_soc", "limit_energy")
+SETTINGS = ("mode", *LIMITS)
+RESTORE = Why("restore_user")
+
+
+class Held(Value, frozen=True):
+    """One setting. `user` is what was there before our first write, `ours` what we got confirmed.
+
+    `order` is the last one that was not confirmed; `failed` once evcc refused it.
+    """
+
+    seen: Setting
+    user: Setting | None = None
+    ours: Setting | None = None
+    ours_at: Utc | None = None
+    confirmed_id: int = 0
+    order: Order | None = None
+    asked_at: Utc | None = None
+    failed: bool = False
+    failures: int = 0
+    reason: str = ""
+    human: bool = False
+
+    @property
+    def present(self) -> Setting:
+        """The value in force, as far as we know."""
+        return self.seen if self.ours is None else self.ours
+
+    def waits(self, now: datetime) -> bool:
+        """Whether an order is on its way."""
+        return (
+            self.order is not None
+            and not self.failed
+            and self.asked_at is not None
+            and now - self.asked_at < IN_FLIGHT
+        )
+
+    def settled(self, value: Setting, now: datetime) -> bool:
+        """Whether `value` is in force and nothing else is on its way."""
+        on_its_way = self.waits(now) and self.order is not None
+        return same(self.present, value) and not (
+            on_its_way and self.order is not None and not same(self.order.value, value)
+        )
+
+
+class Human(Value, frozen=True):
+    """A mode that a human chose, what was there before, and whether the car needed energy since."""
+
+    mode: ChargeMode
+    before: Setting
+    since: Utc
+    needed: bool = False
+
+
+class Desk(Value, frozen=True):
+    """Everything we know of one loadpoint's settings."""
+
+    name: str
+    connected: bool
+    vehicle: str | None
+    mode: Held
+    limit_soc: Held
+    limit_energy: Held
+    edge_at: Utc | None = None
+    human: Human | None = None
+
+    def held(self, setting: str) -> Held:
+        """The setting of that name."""
+        return {"mode": self.mode, "limit_soc": self.limit_soc}.get(setting, self.limit_energy)
+
+    def holding(self, setting: str, held: Held) -> "Desk":
+        """This desk with one setting replaced."""
+        return replace(self, **{setting: held})
+
+
+class Wish(Value, frozen=True):
+    """What is wanted of a loadpoint. `mode` None: `give_back` what the user had, or hands off."""
+
+    owner: str
+    why: Why
+    mode: ChargeMode | None = None
+    give_back: bool = False
+    until: Utc | None = None
+    limit_soc_pct: float | None = None
+    limit_energy_kwh: float | None = None
+
+    def limit(self, setting: str) -> float | None:
+        """The goal for `limit_soc` or `limit_energy`."""
+        return self.limit_soc_pct if setting == "limit_soc" else self.limit_energy_kwh
+
+
+class Draft(NamedTuple):
+    """One write that is wanted."""
+
+    setting: str
+    value: Setting
+    why: Why
+
+
+def same(one: Setting, other: Setting) -> bool:
+    """Whether two values of a setting are equal (evcc rounds kWh)."""
+    if isinstance(one, str) or isinstance(other, str):
+        return one == other
+    return abs(one - other) < 0.05
+
+
+def limit_why(setting: str, value: Setting) -> Why:
+    """Why a limit is set: it is the goal of the block."""
+    code, unit = (
+        ("limit_of_block", "limit_pct")
+        if setting == "limit_soc"
+        else ("limit_of_block_kwh", "limit_kwh")
+    )
+    return Why(code, ((unit, value),))
+
+
+# --- readings ------------------------------------------------------------------------------------
+
+
+def read(
+    desk: Desk | None, lp: Loadpoint, at: datetime, restarted_at: datetime | None, acting: bool
+) -> Desk:
+    """The desk after a reading of `at`. The first one is the user's; `off` stays their word.
+
+    `restarted_at`: when evcc was back after silence or with another version. While we do not act,
+    nothing is a human's in particular: everything is.
+    """
+    values = _values(lp)
+    if desk is None:
+        mode, limit_soc, limit_energy = (Held(seen=value) for value in values)
+        off = acting and lp.connected and lp.mode is ChargeMode.OFF
+        human = Human(lp.mode, lp.mode.value, at) if off else None
+        return Desk(lp.name, lp.connected, lp.vehicle, mode, limit_soc, limit_energy, human=human)
+    edge = desk.connected != lp.connected or desk.vehicle != lp.vehicle
+    edge_at = at if edge else desk.edge_at
+    excuse = _excuse(at, edge_at, restarted_at)
+    human = desk.human if lp.connected else None
+    desk = replace(desk, connected=lp.connected, vehicle=lp.vehicle, edge_at=edge_at, human=human)
+    for setting, value in zip(SETTINGS, values, strict=True):
+        held, changed = _read_one(desk.held(setting), value, at, excuse, setting)
+        by_human = changed and acting and lp.connected
+        if setting == "mode":
+            desk = _judge_mode(desk, held, lp.mode, at, by_human)
+        else:
+            theirs = by_human and desk.held(setting).ours is not None
+            keep = held.human and lp.connected
+            desk = desk.holding(setting, replace(held, human=theirs or keep))
+    return desk
+
+
+def _values(lp: Loadpoint) -> tuple[Setting, Setting, Setting]:
+    return lp.mode.value, lp.limit_soc_pct or 0.0, lp.limit_energy_kwh or 0.0
+
+
+def _excuse(at: datetime, edge_at: datetime | None, restarted_at: datetime | None) -> str:
+    """What of evcc's own rules may explain a new value at `at`."""
+    if edge_at is not None and at - edge_at <= EVCC_RULES:
+        return "edge"
+    if restarted_at is not None and at - restarted_at <= EVCC_RULES:
+        return "restart"
+    return ""
+
+
+def _read_one(
+    held: Held, value: Setting, at: datetime, excuse: str, setting: str
+) -> tuple[Held, bool]:
+    """The setting after a reading, and whether neither we nor evcc explain its value."""
+    if same(value, held.present):
+        return replace(held, seen=value), False
+    if held.ours_at is not None and at <= held.ours_at + READ_LAG:
+        return held, False
+    if held.order is not None and same(value, held.order.value) and at - held.order.at <= LANDS:
+        # the answer was lost, the write was not
+        landed = replace(held, seen=value, ours=value, ours_at=at, order=None, failed=False)
+        return landed, False
+    if excuse == "edge":
+        return Held(seen=value, ours_at=held.ours_at, confirmed_id=held.confirmed_id), False
+    gone = replace(held, seen=value, ours=None, order=None, failed=False, failures=0)
+    spoken = excuse == "restart" and setting == "mode" and value == "off" and held.user != "off"
+    return gone, excuse != "restart" or spoken
+
+
+def _judge_mode(desk: Desk, held: Held, mode: ChargeMode, at: datetime, by_human: bool) -> Desk:
+    """Who the mode now belongs to. Setting it back to what it was ends a human's override."""
+    human = desk.human
+    if by_human:
+        first = human.before if human else desk.mode.present
+        human = None if same(mode.value, first) else Human(mode, first, at)
+    elif human is not None and not same(held.present, human.mode.value):
+        human = None
+    return replace(desk, mode=held, human=human)
+
+
+def with_need(desk: Desk, need: bool | None) -> Desk:
+    """End a human's override when its car has got what it needed; `need` None: unknown."""
+    human = desk.human
+    if human is None or need is None:
+        return desk
+    if need:
+        return desk if human.needed else replace(desk, human=replace(human, needed=True))
+    if not human.needed or human.mode is ChargeMode.OFF:
+        return desk
+    user = human.before if desk.mode.user is None else desk.mode.user
+    return replace(desk, human=None, mode=replace(desk.mode, user=user))
+
+
+# --- answers -------------------------------------------------------------------------------------
+
+
+def confirmed(desk: Desk, order: Order, at: datetime) -> Desk:
+    """The desk after evcc confirmed `order`: only now is its value in force (INV-62).
+
+    The writer's own order at hands-off has no number (0) and is as true.
+    """
+    if order.setting not in SETTINGS:
+        return desk
+    held = desk.held(order.setting)
+    if 0 < order.order_id < held.confirmed_id:
+        return desk
+    answered = held.order is not None and held.order.order_id <= order.order_id
+    held = replace(
+        held,
+        ours=order.value,
+        ours_at=at,
+        confirmed_id=max(order.order_id, held.confirmed_id),
+        order=None if answered else held.order,
+        failed=False,
+        failures=0,
+        reason="",
+    )
+    # a human's mode that our write has just replaced is no longer in force
+    human = None if order.setting == "mode" else desk.human
+    return replace(desk.holding(order.setting, held), human=human)
+
+
+def refused(desk: Desk, order: Order, reason: str) -> Desk:
+    """The desk after `order` failed: what we believe stays as it was."""
+    if order.setting not in SETTINGS:
+        return desk
+    held = desk.held(order.setting)
+    if held.order is None or held.order.order_id != order.order_id:
+        return desk
+    failures = held.failures + 1
+    return desk.holding(order.setting, replace(held, failed=True, failures=failures, reason=reason))
+
+
+# --- what is due ---------------------------------------------------------------------------------
+
+
+def drafts(desk: Desk, wish: Wish, now: datetime, hurry: bool) -> Iterator[Draft]:
+    """The writes that are wanted, in order: a limit before `now`, and after it is over.
+
+    Each waits for the one before it to be confirmed, except in a `hurry` (we are about to stop).
+    """
+    if wish.mode in CHARGING:
+        goals = [(s, wish.limit(s)) for s in LIMITS if not desk.held(s).human]
+        for setting, goal in goals:
+            if goal is not None:
+                yield Draft(setting, goal, limit_why(setting, goal))
+        if all(goal is None or _limited(desk.held(s), goal, now) for s, goal in goals):
+            yield Draft("mode", wish.mode.value, wish.why)
+        over = [setting for setting, goal in goals if goal is None]
+    else:
+        target = wish.mode.value if wish.mode else desk.mode.user if wish.give_back else None
+        if target is not None:
+            yield Draft("mode", target, wish.why if wish.mode else RESTORE)
+        done = desk.mode.settled(target, now) if target is not None else not _charges(desk, now)
+        over = list(LIMITS) if done or hurry else []
+    for setting in over:
+        user = desk.held(setting).user
+        if user is not None and not desk.held(setting).human:
+            yield Draft(setting, user, RESTORE)
+
+
+def _limited(held: Held, goal: float, now: datetime) -> bool:
+    return held.settled(goal, now) or held.failures >= TRIES_OF_LIMIT
+
+
+def _charges(desk: Desk, now: datetime) -> bool:
+    """Whether a `now` or `minpv` of ours is in force or on its way."""
+    held = desk.mode
+    on_its_way = held.order.value if held.waits(now) and held.order is not None else None
+    return held.ours in CHARGING or on_its_way in CHARGING
+
+
+def due(held: Held, value: Setting, now: datetime, tick_at: datetime, ticking: bool) -> bool:
+    """Whether `value` is to be ordered now: once when new (INV-48), failed ones again (INV-49)."""
+    if held.waits(now) and held.order is not None:
+        return not same(held.order.value, value)
+    if same(held.present, value):
+        return False
+    if held.order is None or not same(held.order.value, value) or held.asked_at is None:
+        return True
+    return ticking and tick_at - held.asked_at >= RETRY
+
+
+def ordered(held: Held, order: Order, tick_at: datetime) -> Held:
+    """The setting after `order` was said; the first one remembers what the user had."""
+    again = held.order is not None and same(held.order.value, order.value)
+    return replace(
+        held,
+        user=held.seen if held.user is None else held.user,
+        order=order,
+        asked_at=tick_at,
+        failed=False,
+        failures=held.failures if again else 0,
+    )
+
+
+def tidied(desk: Desk, wanted: dict[str, Setting], now: datetime) -> Desk:
+    """Forget what is given back, and what we set but is as the user had it.
+
+    `wanted`: setting -> the value that it is to have, where there is one. An order without a good
+    answer is kept: it may have landed all the same.
+    """
+    for setting in SETTINGS:
+        held = desk.held(setting)
+        goal = wanted.get(setting)
+        back = held.user is not None and held.settled(held.user, now) and not held.waits(now)
+        if back and (goal is None or same(goal, held.present)):
+            desk = desk.holding(setting, replace(held, seen=held.present, user=None, ours=None))
+    return desk

@@ -1,0 +1,160 @@
+"""The German sentences and terms. The syntax is told in `words.py`; `du`, no jargon."""
+
+from collections.abc import Mapping
+
+SENTENCES: Mapping[str, str] = {
+    # why a plan was made
+    "first_plan": "Der erste Plan.",
+    "new_slot": "Der Plan der neuen Viertelstunde.",
+    "prices_changed": "Neue Preise sind da[: {saves_eur} gespart].",
+    "plugged": "[{vehicle}: ]eben angesteckt.",
+    "turns_changed": "An der Wallbox hat sich geändert, wer lädt oder wie viel.",
+    "soc_off_plan": "[{vehicle}: ]Ladestand weicht vom Plan ab[: {soc_pct} statt {planned_pct}].",
+    "evcc_back": "evcc ist wieder erreichbar.",
+    "plan_optimal": "Günstigster Plan[: Stromrechnung {cost_eur}][, Preise bekannt für {known_h}].",
+    "plan_optimal_no_sun_forecast": "Günstigster Plan ohne Sonnenvorhersage von evcc"
+    "[: Stromrechnung {cost_eur}][, Preise bekannt für {known_h}].",
+    "plan_first": "Der erste Plan.",
+    "plan_new_slot": "Der Plan der neuen Viertelstunde.",
+    "plan_prices_changed": "Neue Preise sind da[: {saves_eur} gespart].",
+    "plan_turns_changed": "An der Wallbox hat sich geändert, wer lädt oder wie viel.",
+    "plan_forecast_changed": "Die Vorhersage von Sonne oder Verbrauch hat sich geändert.",
+    "plan_soc_off": "Der Ladestand weicht vom Plan ab[: {soc_pct} statt {planned_pct}].",
+    "plan_by_rules": "Einfache Regeln statt Plan[: Stromrechnung {cost_eur}]"
+    "[, Preise bekannt für {known_h}].",
+    "plan_by_rules_no_prices": "Keine Preise bekannt: Autos laden nur für ihre Abfahrt"
+    "[; Stromrechnung etwa {cost_eur}].",
+    "plan_evcc_alone": "Kein Plan möglich[, es fehlt: {missing}]. evcc regelt allein.",
+    "rules": "Einfache Regeln statt Plan: Autos laden vor der Abfahrt in den günstigsten "
+    "bekannten Stunden, der Haus-Akku versorgt das Haus.",
+    "last_plan": "Der vorige Plan gilt weiter, ein neuer kam nicht zustande.",
+    "evcc_alone": "Kein Plan möglich: evcc regelt allein.",
+    # the house battery
+    "battery_serves": "Der Haus-Akku versorgt das Haus[: Strom kostet {price_eur_kwh}, "
+    "gespeicherter ist {value_eur_kwh} wert].",
+    "battery_holds": "Der Haus-Akku wartet auf teurere Stunden[: Strom kostet {price_eur_kwh}, "
+    "gespeicherter ist {value_eur_kwh} wert].",
+    "battery_keeps": "Der Haus-Akku wartet auf teurere Stunden[: Strom kostet {price_eur_kwh}, "
+    "gespeicherter ist {value_eur_kwh} wert].",
+    "battery_charges_cheap": "Der Haus-Akku lädt billigen Strom[: er kostet {price_eur_kwh} und "
+    "ist später {value_eur_kwh} wert].",
+    "battery_buys": "Der Haus-Akku lädt aus dem Netz[: Strom kostet {price_eur_kwh} und ist "
+    "gespeichert {value_eur_kwh} wert].",
+    "battery_charges_negative": "Der Haus-Akku lädt, weil Strom Geld bringt[: {price_eur_kwh}].",
+    "battery_charges_sun": "Der Haus-Akku lädt mit Sonne[: {surplus_kw} übrig].",
+    "battery_takes_sun": "Der Haus-Akku lädt mit Sonne[; gespeichert ist sie {value_eur_kwh} "
+    "wert].",
+    "battery_idle": "Der Haus-Akku ruht.",
+    "battery_waits": "Der Haus-Akku hat nichts zu tun.",
+    "battery_serves_by_rule": "Der Haus-Akku versorgt das Haus, wie ohne Plan.",
+    "no_battery": "Es gibt keinen Haus-Akku.",
+    "battery_not_controllable": "evcc kann diesen Haus-Akku nicht steuern.",
+    "grid_charging_off": "Laden des Haus-Akkus aus dem Netz ist ausgeschaltet.",
+    "dimmed": "Der Netzbetreiber begrenzt gerade die Leistung: der Haus-Akku lädt nicht aus dem "
+    "Netz.",
+    # cars
+    "car_cheapest": "[{vehicle}: ]lädt jetzt in günstigen Stunden[ ({price_eur_kwh})]"
+    "[, fertig zur Abfahrt {departure_at}][ (Rang {rank})].",
+    "car_cheap": "[{vehicle}: ]lädt jetzt, Strom ist günstig[ ({price_eur_kwh})].",
+    "car_deadline": "[{vehicle}: ]lädt jetzt, sonst reicht die Zeit nicht"
+    "[ bis zur Abfahrt {departure_at}][; {need_kwh} fehlen noch].",
+    "car_at_once": "[{vehicle}: ]lädt sofort, wie gewünscht.",
+    "car_surplus": "[{vehicle}: ]lädt mit überschüssiger Sonne.",
+    "car_sun": "[{vehicle}: ]lädt mit überschüssiger Sonne.",
+    "car_sun_and_grid": "[{vehicle}: ]lädt mit Sonne und etwas Strom aus dem Netz"
+    "[ ({price_eur_kwh})].",
+    "car_waits_cheaper": "[{vehicle}: ]wartet auf billigeren Strom"
+    "[: {later_price_eur_kwh} {later_at}][ statt {price_eur_kwh} jetzt][, spart {saves_eur}].",
+    "car_waits": "[{vehicle}: ]wartet auf billigeren Strom[: {next_price_eur_kwh} {next_at}]"
+    "[ statt {price_eur_kwh} jetzt].[ Unter {limit_eur_kwh} würde es jetzt laden.]",
+    "car_waits_for_sun": "[{vehicle}: ]wartet auf Sonne[; {price_eur_kwh} aus dem Netz ist zu "
+    "teuer][, unter {limit_eur_kwh} würde es laden].",
+    "car_full": "[{vehicle}: ]Ladeziel erreicht[ ({soc_pct})].",
+    "car_done": "[{vehicle}: ]bekommt nach Plan alles, was es braucht.",
+    "car_negative_price": "[{vehicle}: ]lädt, weil Strom Geld bringt[: {price_eur_kwh}].",
+    "car_no_prices": "[{vehicle}: ]keine Preise bekannt, darum wird nur für Abfahrten geladen.",
+    "car_takes_sun_only": "[{vehicle}: ]nimmt nur überschüssige Sonne.",
+    "car_waits_by_rule": "[{vehicle}: ]wartet auf günstigere Stunden[ ab {next_at}].",
+    # turns at the wallbox
+    "turn_connected": "[{vehicle}: ]steckt und ist an der Reihe.",
+    "turn_late": "[{vehicle}: ]war zur Abfahrt nicht fertig und lädt weiter.",
+    "turn_complete": "[{vehicle}: ]ist fertig geladen[ ({soc_pct})].",
+    "turn_complete_energy": "[{loadpoint}: ]fertig geladen[ ({energy_kwh})].",
+    "turn_guest": "[{loadpoint}: ]ein Gast lädt[ {energy_kwh}].",
+    "turn_none": "Hier ist niemand an der Reihe.",
+    "swap_asked": "Bitte umstecken[: {vehicle}][ an {loadpoint}][, braucht {need_kwh}]"
+    "[ bis {departure_at}].",
+    "swap_asked_no_departure": "Bitte umstecken[: {vehicle}][ an {loadpoint}]"
+    "[, braucht {need_kwh}].",
+    "swap_waits_quiet": "Umstecken wartet: nachts wird niemand gefragt.",
+    # who is in control
+    "watching": "Ich schaue nur zu.[ Meine Entscheidung wäre: {would}]",
+    "switched_off": "SmartLoad ist ausgeschaltet.[ Die Entscheidung wäre: {would}]",
+    "released": "Freigegeben: evcc regelt selbst.",
+    "human_mode": "Du steuerst[: {mode}], bis abgesteckt oder das Ladeziel erreicht ist.",
+    "human_limit_soc": "Du hast die Ladegrenze gesetzt[: {limit_pct}].",
+    "human_limit_energy": "Du hast die Ladegrenze gesetzt[: {limit_kwh}].",
+    "evcc_plan": "evcc führt hier gerade einen eigenen Ladeplan aus.",
+    "evcc_optimizer": "Der evcc-Optimizer steuert.",
+    "no_plan": "Es gibt noch keinen Plan.",
+    "no_reading": "evcc wurde noch nicht gelesen.",
+    "plan_too_old": "Der letzte Plan ist zu alt[ ({age_min})]: evcc regelt selbst.",
+    "reading_too_old": "Die letzten Messwerte sind zu alt[ ({age_s})]: es wird nichts Neues "
+    "entschieden.",
+    "no_prices": "Keine Preise bekannt: der Haus-Akku lädt nicht aus dem Netz.",
+    "stopping": "SmartLoad hält an und gibt alles zurück.",
+    "hands_off": "SmartLoad ist gestört und gibt alles an evcc zurück[: {actor}][ meldet {error}].",
+    "limit_of_block": "Ladegrenze für diese Stunden[: {limit_pct}].",
+    "limit_of_block_kwh": "Ladegrenze für diese Stunden[: {limit_kwh}].",
+    "restore_user": "Deine eigene Einstellung gilt wieder.",
+    # troubles
+    "evcc_silent": "evcc ist nicht erreichbar[ seit {since_at}], evcc regelt selbst[ ({reason})].",
+    "tariff_failed": "evcc liefert keine Preise[ seit {since_at}].",
+    "order_failed": "evcc hat eine Einstellung nicht angenommen[: {setting}][ an {loadpoint}]"
+    "[ ({reason})].",
+    "battery_refused": "evcc hat den Modus des Haus-Akkus nicht angenommen[: {mode}][ ({reason})].",
+    "actor_failed": "Ein Teil von SmartLoad ist gestört und wurde neu gestartet"
+    "[: {actor}][ ({error})].",
+    "goal_at_risk": "[{vehicle}: ]Ladeziel in Gefahr[ zur Abfahrt {departure_at}]"
+    "[, {missing_kwh} fehlen].",
+}
+
+LABELS: Mapping[str, str] = {
+    "off": "Aus",
+    "pv": "Nur PV",
+    "minpv": "Min+PV",
+    "now": "Schnell",
+    "unknown": "unbekannt",
+    "normal": "normal",
+    "hold": "halten",
+    "charge": "laden",
+    "holdcharge": "nicht laden",
+    "control_off": "aus",
+    "control_watch": "nur zuschauen",
+    "control_on": "an",
+    "smartload": "SmartLoad",
+    "evcc": "evcc",
+    "evcc_optimizer": "evcc-Optimizer",
+    "human": "du",
+    "battery_mode": "Haus-Akku",
+    "mode": "Lademodus",
+    "limit_soc": "Ladegrenze",
+    "limit_energy": "Energiegrenze",
+    "rung_lp": "Plan",
+    "rung_last": "voriger Plan",
+    "rung_rules": "einfache Regeln",
+    "rung_evcc": "evcc allein",
+    "state": "Messwerte",
+    "forecast": "Vorhersage",
+    "grid": "Netz",
+    "export": "Einspeisung",
+    "home": "Haus",
+    "battery": "Haus-Akku",
+    "target": "Ladeziel",
+    "departure": "Abfahrt",
+    "on_plan": "Alles nach Plan",
+    "goal_risk": "Ziel in Gefahr",
+    "watching_only": "Ich schaue nur zu",
+    "you_control": "Du steuerst",
+    "optimizer_controls": "Der evcc-Optimizer steuert",
+}

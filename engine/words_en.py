@@ -1,0 +1,158 @@
+"""The English sentences and terms. The syntax is told in `words.py`; no jargon."""
+
+from collections.abc import Mapping
+
+SENTENCES: Mapping[str, str] = {
+    # why a plan was made
+    "first_plan": "The first plan.",
+    "new_slot": "The plan of the new quarter hour.",
+    "prices_changed": "New prices arrived[: saves {saves_eur}].",
+    "plugged": "[{vehicle}: ]just plugged in.",
+    "turns_changed": "Who charges at the wallbox, or how much, has changed.",
+    "soc_off_plan": "[{vehicle}: ]charge differs from the plan[: {soc_pct}, not {planned_pct}].",
+    "evcc_back": "evcc can be reached again.",
+    "plan_optimal": "Cheapest plan[: electricity bill {cost_eur}][, prices known for {known_h}].",
+    "plan_optimal_no_sun_forecast": "Cheapest plan without a sun forecast from evcc"
+    "[: electricity bill {cost_eur}][, prices known for {known_h}].",
+    "plan_first": "The first plan.",
+    "plan_new_slot": "The plan of the new quarter hour.",
+    "plan_prices_changed": "New prices arrived[: saves {saves_eur}].",
+    "plan_turns_changed": "Who charges at the wallbox, or how much, has changed.",
+    "plan_forecast_changed": "The forecast of sun or consumption has changed.",
+    "plan_soc_off": "The charge differs from the plan[: {soc_pct}, not {planned_pct}].",
+    "plan_by_rules": "Simple rules instead of a plan[: electricity bill {cost_eur}]"
+    "[, prices known for {known_h}].",
+    "plan_by_rules_no_prices": "No prices known: cars charge for their departures only"
+    "[; electricity bill about {cost_eur}].",
+    "plan_evcc_alone": "No plan possible[, missing: {missing}]. evcc runs alone.",
+    "rules": "Simple rules instead of a plan: cars charge in the cheapest known hours before "
+    "departure, the house battery serves the house.",
+    "last_plan": "The previous plan still holds, a new one could not be made.",
+    "evcc_alone": "No plan possible: evcc runs alone.",
+    # the house battery
+    "battery_serves": "The house battery serves the house[: power costs {price_eur_kwh}, stored "
+    "energy is worth {value_eur_kwh}].",
+    "battery_holds": "The house battery waits for dearer hours[: power costs {price_eur_kwh}, "
+    "stored energy is worth {value_eur_kwh}].",
+    "battery_keeps": "The house battery waits for dearer hours[: power costs {price_eur_kwh}, "
+    "stored energy is worth {value_eur_kwh}].",
+    "battery_charges_cheap": "The house battery charges cheap power[: it costs {price_eur_kwh} "
+    "and is worth {value_eur_kwh} later].",
+    "battery_buys": "The house battery charges from the grid[: power costs {price_eur_kwh} and "
+    "is worth {value_eur_kwh} once stored].",
+    "battery_charges_negative": "The house battery charges because power pays[: {price_eur_kwh}].",
+    "battery_charges_sun": "The house battery charges from the sun[: {surplus_kw} to spare].",
+    "battery_takes_sun": "The house battery charges from the sun[; stored it is worth "
+    "{value_eur_kwh}].",
+    "battery_idle": "The house battery rests.",
+    "battery_waits": "The house battery has nothing to do.",
+    "battery_serves_by_rule": "The house battery serves the house, as without a plan.",
+    "no_battery": "There is no house battery.",
+    "battery_not_controllable": "evcc cannot control this house battery.",
+    "grid_charging_off": "Charging the house battery from the grid is switched off.",
+    "dimmed": "The grid operator limits power at present: the house battery does not charge from "
+    "the grid.",
+    # cars
+    "car_cheapest": "[{vehicle}: ]charges now in cheap hours[ ({price_eur_kwh})]"
+    "[, ready for departure {departure_at}][ (rank {rank})].",
+    "car_cheap": "[{vehicle}: ]charges now, power is cheap[ ({price_eur_kwh})].",
+    "car_deadline": "[{vehicle}: ]charges now, otherwise time runs out"
+    "[ before departure {departure_at}][; {need_kwh} still missing].",
+    "car_at_once": "[{vehicle}: ]charges at once, as asked.",
+    "car_surplus": "[{vehicle}: ]charges from surplus sun.",
+    "car_sun": "[{vehicle}: ]charges from surplus sun.",
+    "car_sun_and_grid": "[{vehicle}: ]charges from the sun and a little from the grid"
+    "[ ({price_eur_kwh})].",
+    "car_waits_cheaper": "[{vehicle}: ]waits for cheaper power"
+    "[: {later_price_eur_kwh} {later_at}][ instead of {price_eur_kwh} now][, saves {saves_eur}].",
+    "car_waits": "[{vehicle}: ]waits for cheaper power[: {next_price_eur_kwh} {next_at}]"
+    "[ instead of {price_eur_kwh} now].[ Below {limit_eur_kwh} it would charge now.]",
+    "car_waits_for_sun": "[{vehicle}: ]waits for the sun[; {price_eur_kwh} from the grid is too "
+    "dear][, below {limit_eur_kwh} it would charge].",
+    "car_full": "[{vehicle}: ]target reached[ ({soc_pct})].",
+    "car_done": "[{vehicle}: ]gets all that it needs by the plan.",
+    "car_negative_price": "[{vehicle}: ]charges because power pays[: {price_eur_kwh}].",
+    "car_no_prices": "[{vehicle}: ]no prices known, so charging is for departures only.",
+    "car_takes_sun_only": "[{vehicle}: ]takes surplus sun only.",
+    "car_waits_by_rule": "[{vehicle}: ]waits for cheaper hours[ from {next_at}].",
+    # turns at the wallbox
+    "turn_connected": "[{vehicle}: ]is plugged in and has its turn.",
+    "turn_late": "[{vehicle}: ]was not ready at departure and goes on charging.",
+    "turn_complete": "[{vehicle}: ]has charged all that it is to get[ ({soc_pct})].",
+    "turn_complete_energy": "[{loadpoint}: ]charging is complete[ ({energy_kwh})].",
+    "turn_guest": "[{loadpoint}: ]a guest charges[ {energy_kwh}].",
+    "turn_none": "Nobody has a turn here.",
+    "swap_asked": "Please swap cars[: {vehicle}][ at {loadpoint}][, needs {need_kwh}]"
+    "[ by {departure_at}].",
+    "swap_asked_no_departure": "Please swap cars[: {vehicle}][ at {loadpoint}]"
+    "[, needs {need_kwh}].",
+    "swap_waits_quiet": "The swap waits: nobody is asked at night.",
+    # who is in control
+    "watching": "Watching only.[ My decision would be: {would}]",
+    "switched_off": "SmartLoad is switched off.[ The decision would be: {would}]",
+    "released": "Released: evcc runs on its own.",
+    "human_mode": "You are in control[: {mode}], until unplugged or at the target.",
+    "human_limit_soc": "You have set the limit[: {limit_pct}].",
+    "human_limit_energy": "You have set the limit[: {limit_kwh}].",
+    "evcc_plan": "evcc is carrying out a charging plan of its own here.",
+    "evcc_optimizer": "evcc's optimizer is in control.",
+    "no_plan": "There is no plan yet.",
+    "no_reading": "evcc has not been read yet.",
+    "plan_too_old": "The last plan is too old[ ({age_min})]: evcc runs on its own.",
+    "reading_too_old": "The last readings are too old[ ({age_s})]: nothing new is decided.",
+    "no_prices": "No prices known: the house battery does not charge from the grid.",
+    "stopping": "SmartLoad is stopping and gives everything back.",
+    "hands_off": "SmartLoad is in trouble and gives everything back to evcc"
+    "[: {actor}][ reports {error}].",
+    "limit_of_block": "Charging limit for these hours[: {limit_pct}].",
+    "limit_of_block_kwh": "Charging limit for these hours[: {limit_kwh}].",
+    "restore_user": "Your own setting holds again.",
+    # troubles
+    "evcc_silent": "evcc is unreachable[ since {since_at}], evcc runs on its own[ ({reason})].",
+    "tariff_failed": "evcc gives no prices[ since {since_at}].",
+    "order_failed": "evcc did not take a setting[: {setting}][ at {loadpoint}][ ({reason})].",
+    "battery_refused": "evcc did not take the house battery's mode[: {mode}][ ({reason})].",
+    "actor_failed": "A part of SmartLoad failed and was started again[: {actor}][ ({error})].",
+    "goal_at_risk": "[{vehicle}: ]goal at risk[ for departure {departure_at}]"
+    "[, {missing_kwh} missing].",
+}
+
+LABELS: Mapping[str, str] = {
+    "off": "Off",
+    "pv": "Solar",
+    "minpv": "Min+Solar",
+    "now": "Fast",
+    "unknown": "unknown",
+    "normal": "normal",
+    "hold": "hold",
+    "charge": "charge",
+    "holdcharge": "no charging",
+    "control_off": "off",
+    "control_watch": "watch only",
+    "control_on": "on",
+    "smartload": "SmartLoad",
+    "evcc": "evcc",
+    "evcc_optimizer": "evcc's optimizer",
+    "human": "you",
+    "battery_mode": "house battery",
+    "mode": "charge mode",
+    "limit_soc": "charging limit",
+    "limit_energy": "energy limit",
+    "rung_lp": "plan",
+    "rung_last": "previous plan",
+    "rung_rules": "simple rules",
+    "rung_evcc": "evcc alone",
+    "state": "readings",
+    "forecast": "forecast",
+    "grid": "grid",
+    "export": "export",
+    "home": "home",
+    "battery": "house battery",
+    "target": "target",
+    "departure": "departure",
+    "on_plan": "All going to plan",
+    "goal_risk": "Goal at risk",
+    "watching_only": "Watching only",
+    "you_control": "You are in control",
+    "optimizer_controls": "evcc's optimizer is in control",
+}

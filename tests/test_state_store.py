@@ -1,0 +1,489 @@
+"""The state store; and the senses together, on the stepped runtime."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.collector import Collector
+from actors.state_store import MOST_TROUBLES, StateStore
+from actors.vehicle_monitor import VehicleMonitor
+from engine.actor import Actor, Port
+from engine.clock import Clock
+from engine.messages import (
+    ActorFailed,
+    BatteryModeConfirmed,
+    BatteryModeFailed,
+    CarAnswered,
+    CarPollDue,
+    CarSilent,
+    EvccLost,
+    EvccRead,
+    EvccReadDue,
+    EvccSilent,
+    Message,
+    Order,
+    OrderConfirmed,
+    OrderFailed,
+    OwnershipChanged,
+    PlanMade,
+    RatesChanged,
+    StateChanged,
+    Tick,
+    TurnsGiven,
+    VehicleMeasured,
+)
+from engine.settings import CarSettings
+from engine.steps import StepSystem
+from engine.system import AnyEndpoint
+from engine.values import (
+    BatteryMode,
+    Control,
+    EvccVehicle,
+    HomeState,
+    Ownership,
+    Plan,
+    Series,
+    Shortfall,
+    Tariff,
+    Turn,
+    Vehicle,
+    Why,
+)
+from tests.make_senses import MIDNIGHT, NOON, after, box, config, free, measured, rates, read, site
+
+WHY = Why("released")
+TURN = Turn("carport", "zoe", WHY, target_soc_pct=80.0)
+ORDER = Order(NOON, 1, "carport", "mode", "now", WHY)
+
+
+class Kept:
+    """A state store, and the newest state it said."""
+
+    def __init__(self, *cars: CarSettings, **changes: Any) -> None:
+        self.mind = StateStore()
+        self.state = HomeState(0, NOON)
+        self.hear(config(*cars, **changes))
+
+    def hear(self, message: Any) -> int:
+        """How often it says something; revisions grow by one and `at` never goes back."""
+        said = list(self.mind.on(message))
+        for one in said:
+            assert one.state.revision == self.state.revision + 1
+            assert one.at == one.state.at >= self.state.at
+            self.state = one.state
+        return len(said)
+
+    @property
+    def troubles(self) -> list[str]:
+        return [one.code for one in self.state.troubles]
+
+
+def plan(revision: int, *shortfalls: Shortfall) -> PlanMade:
+    made = Plan(revision, NOON, "lp", (), 0.0, 0.0, 0.0, 0.2, WHY, shortfalls)
+    return PlanMade(NOON, made, WHY)
+
+
+def rates_changed(revision: int, failed_since: datetime | None = None) -> RatesChanged:
+    empty = Series(MIDNIGHT)
+    return RatesChanged(NOON, revision, empty, empty, empty, failed_since)
+
+
+# --- what is remembered ---------------------------------------------------------------------------
+
+
+def test_inv_110_before_the_first_reading_nothing_is_known_of_the_home() -> None:
+    home = Kept(control=Control.ON)
+    assert home.state == HomeState(1, NOON, control=Control.ON)
+    assert home.state.site is None
+    assert not home.state.evcc_reachable
+
+
+def test_inv_113_the_state_is_as_fresh_as_the_collector() -> None:
+    home = Kept()
+    for k in range(3):
+        message = measured(after(seconds=10 * k), free(), pv_w=100.0 + k)
+        assert home.hear(message) == 1
+        assert home.state.site == message.site
+        assert home.state.measured_at == home.state.at == message.at
+        assert home.state.evcc_reachable
+
+
+def test_inv_113_every_reading_is_said_even_if_nothing_moved() -> None:
+    home = Kept()
+    assert [home.hear(measured(after(k), free())) for k in range(3)] == [1, 1, 1]
+
+
+def test_inv_112_an_older_reading_never_comes_back() -> None:
+    home = Kept()
+    home.hear(measured(after(1), box("zoe")))
+    assert home.hear(measured(NOON, free())) == 0
+    assert home.hear(EvccLost(NOON, NOON, "old")) == 0
+    assert home.state.measured_at == after(1)
+
+
+def test_inv_108_a_state_is_immutable_to_the_bottom() -> None:
+    home = Kept()
+    home.hear(measured(NOON, box("zoe", 40.0)))
+    home.hear(VehicleMeasured(NOON, Vehicle("zoe", "Zoe", 41.0, 40.0)))
+    before = home.state
+    kept = msgspec.json.encode(before)
+    assert before.site is not None
+    for thing, field in (
+        (before, "revision"),
+        (before.site, "pv_w"),
+        (before.site.loadpoints[0], "mode"),
+        (before.vehicles[0], "soc_pct"),
+    ):
+        with pytest.raises(AttributeError):
+            setattr(thing, field, 0)
+    assert isinstance(before.site.loadpoints, tuple)
+    hash(before)  # nothing in it can be changed
+    home.hear(measured(after(1), free()))
+    home.hear(VehicleMeasured(after(1), Vehicle("ZOE", "Zoe", 41.0, 90.0)))
+    assert home.state.vehicles[0].soc_pct == 90.0
+    assert msgspec.json.encode(before) == kept
+
+
+def test_cars_are_kept_by_name_whatever_the_case_and_in_its_order() -> None:
+    home = Kept()
+    for name in ("zoe", "Übel", "ora_03", "ZOE", "übel"):
+        assert home.hear(VehicleMeasured(NOON, Vehicle(name, name, None))) == 1
+    assert [one.name for one in home.state.vehicles] == ["ora_03", "ZOE", "übel"]
+    assert home.hear(VehicleMeasured(NOON, Vehicle("ZOE", "ZOE", None))) == 0
+
+
+def test_inv_85_disabled_cars_are_absent_from_the_state() -> None:
+    car = CarSettings("Zoe")
+    home = Kept(car)
+    home.hear(VehicleMeasured(NOON, Vehicle("zoe", "Zoe", None)))
+    home.hear(config(msgspec.structs.replace(car, disabled=True)))
+    assert home.state.vehicles == ()
+    assert home.hear(VehicleMeasured(NOON, Vehicle("zoe", "Zoe", None))) == 0
+
+
+def test_what_others_decided_is_said_once_per_change() -> None:
+    home = Kept()
+    owned = Ownership("carport mode", "human", NOON, None, WHY)
+    story: list[tuple[Message, str, Any]] = [
+        (TurnsGiven(NOON, (TURN,)), "turns", (TURN,)),
+        (plan(3), "plan_revision", 3),
+        (rates_changed(2), "rates_revision", 2),
+        (OwnershipChanged(NOON, Control.ON, (owned,)), "in_control", (owned,)),
+    ]
+    for message, field, value in story:
+        assert home.hear(message) == 1
+        assert getattr(home.state, field) == value
+        assert home.hear(message) == 0
+    assert home.state.control is Control.ON
+
+
+# --- evcc lost ------------------------------------------------------------------------------------
+
+
+def test_inv_58_a_lost_evcc_is_said_at_once_and_the_old_reading_keeps_its_time() -> None:
+    home = Kept()
+    home.hear(measured(NOON, box("zoe")))
+    assert home.hear(EvccLost(after(1), after(1), "refused")) == 1
+    state = home.state
+    assert (state.evcc_reachable, state.evcc_silent_since, state.evcc_reason) == (
+        False,
+        after(1),
+        "refused",
+    )
+    assert state.measured_at == NOON
+    assert state.at == after(1)
+    assert state.troubles == (
+        Why("evcc_silent", (("since_at", "2026-01-14T11:01:00+00:00"), ("reason", "refused"))),
+    )
+    assert home.hear(EvccLost(after(2), after(1), "refused")) == 1
+    home.hear(measured(after(3), box("zoe")))
+    assert home.state.evcc_reachable
+    assert home.state.evcc_silent_since is None
+    assert home.state.troubles == ()
+
+
+def test_inv_58_readings_that_stop_without_a_word_are_a_lost_evcc() -> None:
+    """Not even the collector says anything any more."""
+    home = Kept()
+    home.hear(measured(NOON, box("zoe")))
+    said = [home.hear(Tick(after(seconds=10 * k))) for k in range(1, 20)]
+    assert said == [0] * 12 + [1] + [0] * 6  # 120 s are allowed
+    assert home.troubles == ["evcc_silent"]
+    assert home.state.evcc_silent_since == NOON
+
+
+def test_long_ticks_of_a_simulation_are_no_loss() -> None:
+    home = Kept()
+    for k in range(4):
+        assert home.hear(Tick(after(5 * k))) == 0
+        home.hear(measured(after(5 * k), free()))
+    assert home.state.evcc_reachable
+
+
+# --- troubles -------------------------------------------------------------------------------------
+
+
+def test_troubles_come_and_are_cleared_by_what_ends_them() -> None:
+    home = Kept()
+    story: list[tuple[Message, Message, Why]] = [
+        (
+            rates_changed(1, failed_since=NOON),
+            rates_changed(2),
+            Why("tariff_failed", (("since_at", "2026-01-14T11:00:00+00:00"),)),
+        ),
+        (
+            OrderFailed(NOON, ORDER, "HTTP 500"),
+            OrderConfirmed(NOON, ORDER),
+            Why(
+                "order_failed",
+                (("setting", "mode"), ("reason", "HTTP 500"), ("loadpoint", "carport")),
+            ),
+        ),
+        (
+            BatteryModeFailed(NOON, BatteryMode.HOLD, "not controllable"),
+            BatteryModeConfirmed(NOON, BatteryMode.HOLD),
+            Why("battery_refused", (("mode", "hold"), ("reason", "not controllable"))),
+        ),
+        (
+            plan(
+                1,
+                Shortfall("departure", "zoe", 3.5, 7.0, after(60)),
+                Shortfall("reserve", "battery", 1.0, None, NOON),
+            ),
+            plan(2),
+            Why(
+                "goal_at_risk",
+                (
+                    ("vehicle", "zoe"),
+                    ("departure_at", "2026-01-14T12:00:00+00:00"),
+                    ("missing_kwh", 3.5),
+                ),
+            ),
+        ),
+    ]
+    for begins, ends, why in story:
+        assert home.hear(begins) == 1
+        assert home.state.troubles == (why,)
+        assert home.hear(ends) == 1
+        assert home.troubles == []
+
+
+def test_failures_that_nothing_clears_end_after_a_quarter_of_an_hour() -> None:
+    home = Kept()
+    home.hear(ActorFailed(NOON, "Forecaster", "StateChanged", "ValueError: odd"))
+    home.hear(OrderFailed(after(5), ORDER, "refused"))
+    assert home.troubles == ["actor_failed", "order_failed"]
+    assert home.hear(Tick(after(14))) == 0
+    assert home.hear(Tick(after(15))) == 1
+    assert home.troubles == ["order_failed"]
+    home.hear(OrderFailed(after(16), ORDER, "refused"))
+    assert home.hear(Tick(after(30))) == 0
+    assert home.hear(Tick(after(31))) == 1
+    assert home.troubles == []
+
+
+def test_a_confirmed_order_clears_its_own_failure_only() -> None:
+    home = Kept()
+    limit = msgspec.structs.replace(ORDER, setting="limit_soc", value=80.0)
+    home.hear(OrderFailed(NOON, ORDER, "a"))
+    home.hear(OrderFailed(NOON, limit, "b"))
+    home.hear(OrderConfirmed(NOON, limit))
+    assert [dict(one.numbers)["setting"] for one in home.state.troubles] == ["mode"]
+    assert home.hear(OrderConfirmed(NOON, limit)) == 0
+
+
+def test_inv_116_troubles_are_bounded_and_keep_the_newest() -> None:
+    home = Kept()
+    for k in range(100):
+        home.hear(ActorFailed(NOON, f"actor {k}", "Tick", "x" * 10_000))
+    assert len(home.state.troubles) == MOST_TROUBLES
+    named = {dict(one.numbers)["actor"] for one in home.state.troubles}
+    assert named == {f"actor {k}" for k in range(100 - MOST_TROUBLES, 100)}
+    assert len(home.mind.snapshot()) < 30_000
+
+
+MESSAGES: list[Message] = [
+    Tick(NOON),
+    measured(NOON, box("zoe", 40.0)),
+    EvccLost(NOON, NOON, "refused"),
+    VehicleMeasured(NOON, Vehicle("zoe", "Zoe", None, 40.0)),
+    VehicleMeasured(NOON, Vehicle("Zoë", "", None)),
+    rates_changed(1, NOON),
+    rates_changed(2),
+    TurnsGiven(NOON, (TURN,)),
+    TurnsGiven(NOON, ()),
+    plan(1, Shortfall("departure", "zoe", 1.0, None, NOON)),
+    plan(2),
+    OwnershipChanged(NOON, Control.ON, ()),
+    OrderFailed(NOON, ORDER, ""),
+    OrderConfirmed(NOON, ORDER),
+    BatteryModeFailed(NOON, None, "refused"),
+    BatteryModeConfirmed(NOON, None),
+    ActorFailed(NOON, "Optimizer", "Tick", "boom"),
+    config(),
+]
+
+
+@given(st.lists(st.tuples(st.sampled_from(MESSAGES), st.integers(-120, 3600)), max_size=40))
+def test_inv_116_inv_117_total_bounded_and_aware_whatever_happens(
+    story: list[tuple[Message, int]],
+) -> None:
+    """`Kept.hear` checks revision and time; here: the memory is JSON, and without configuration."""
+    home = Kept()
+    bare: Actor[Any, Any] = StateStore()
+    at = NOON
+    for message, seconds in story:
+        at += timedelta(seconds=seconds)
+        home.hear(msgspec.structs.replace(message, at=at))
+        list(bare.on(message))
+        memory = home.mind.memory
+        home.mind.restore(home.mind.snapshot())
+        assert home.mind.memory == memory
+        state = home.state
+        assert msgspec.json.decode(msgspec.json.encode(state), type=HomeState) == state
+    assert len(home.state.troubles) <= MOST_TROUBLES
+
+
+def test_inv_59_the_wrong_kind_of_state_is_refused() -> None:
+    """Interfaces are typed: what is not a HomeState does not get through the codec."""
+    wrong = msgspec.json.encode({"type": "StateChanged", "at": NOON, "state": {"soc": 50}})
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.json.decode(wrong, type=StateChanged)
+    assert StateStore.says == (StateChanged,)
+    assert set(Collector.says) <= {EvccReadDue, RatesChanged} | set(VehicleMonitor.hears) | set(
+        StateStore.hears
+    )
+
+
+# --- the senses together --------------------------------------------------------------------------
+
+
+class ScriptedEvcc(Port[EvccReadDue, EvccRead | EvccSilent]):
+    """An evcc with one wallbox and two cars; silent from minute 60 to 100."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def on(self, message: EvccReadDue) -> Iterator[EvccRead | EvccSilent]:
+        now = self._clock.now()
+        minute = (now - NOON).total_seconds() / 60
+        if 60 <= minute < 100:
+            yield EvccSilent(now, "refused")
+            return
+        if minute < 20:
+            place = free()
+        elif minute < 120:
+            place = box("Zoë", None if minute < 30 else 40.0 + minute // 10, charging=minute >= 30)
+        else:
+            place = box("ora_03", 55.0)
+        cars = (EvccVehicle("Zoë", "Zoë", 41.0), EvccVehicle("ora_03", "Katze", 48.0))
+        prices = rates(MIDNIGHT, [0.3 + 0.001 * k for k in range(96)])
+        tariffs = tuple(
+            Tariff(usage, prices if usage == "grid" and minute < 130 else None)
+            for usage in message.tariffs
+        )
+        yield read(now, place, tariffs=tariffs, vehicles=cars, pv_w=minute)
+
+
+class ScriptedCloud(Port[CarPollDue, CarAnswered | CarSilent]):
+    """Zoë's cloud: its number is twenty minutes old; every third poll is lost."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.polled: list[datetime] = []
+
+    def on(self, message: CarPollDue) -> Iterator[CarAnswered | CarSilent]:
+        if message.vehicle.casefold() != "zoë":
+            return
+        now = self._clock.now()
+        self.polled.append(now)
+        if len(self.polled) % 3 == 0:
+            yield CarSilent(now, "zoë", "timed out")
+        else:
+            yield CarAnswered(now, "zoë", 35.0, now - timedelta(minutes=20))
+
+
+class Page(Port[StateChanged, CarSilent]):
+    """Keeps every state that it hears."""
+
+    def __init__(self) -> None:
+        self.states: list[HomeState] = []
+
+    def on(self, message: StateChanged) -> Iterator[CarSilent]:
+        self.states.append(message.state)
+        yield from ()
+
+
+def played(latency_s: dict[str, float] | None = None, **order: Any) -> tuple[Page, ScriptedCloud]:
+    """Three hours of the story, a tick each minute."""
+    system = StepSystem(NOON, latency_s=latency_s, **order)
+    page, cloud = Page(), ScriptedCloud(system.clock)
+    cast: list[AnyEndpoint] = [
+        Collector(),
+        VehicleMonitor(),
+        StateStore(),
+        ScriptedEvcc(system.clock),
+        cloud,
+        page,
+    ]
+    system.enter(cast)
+    cars = (CarSettings("ZOË", source="http", poll_interval_min=10.0), CarSettings("ora_03"))
+    system.publish(config(*cars, tick_s=60.0))
+    system.settle()
+    for minute in range(181):
+        system.tick(Tick(after(minute)))
+    system.stop()
+    return page, cloud
+
+
+def test_a_story_of_the_senses() -> None:
+    page, cloud = played()
+    final = page.states[-1]
+    assert [one.revision for one in page.states] == list(range(1, len(page.states) + 1))
+    zoe, ora = final.vehicle("zoË"), final.vehicle("ORA_03")
+    assert zoe is not None
+    assert ora is not None
+    assert (zoe.loadpoint, zoe.title, zoe.capacity_kwh) == (None, "Zoë", 41.0)
+    assert (ora.loadpoint, ora.soc_pct, ora.measured_at) == ("carport", 55.0, after(120))
+    assert [one.code for one in final.troubles] == ["tariff_failed"]
+    # INV-83: refreshed in the minute in which it was plugged in
+    assert after(20) in cloud.polled
+    # INV-58: from the first failed reading to the last one every state says so
+    reachable = {one.at: one.evcc_reachable for one in page.states if one.site}
+    lost = [at for at, good in reachable.items() if not good]
+    assert (min(lost), max(lost)) == (after(60), after(99))
+    # INV-112: meanwhile the last reading keeps its time
+    assert {one.measured_at for one in page.states if one.at == after(80)} == {after(59)}
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_any_order_of_delivery_ends_in_the_same_state(seed: int) -> None:
+    def ending(page: Page) -> HomeState:
+        return msgspec.structs.replace(page.states[-1], revision=0)
+
+    assert ending(played(shuffle=True, seed=seed)[0]) == ending(played()[0])
+
+
+def test_slow_answers_make_the_state_late_and_nothing_else() -> None:
+    page, _ = played(latency_s={"ScriptedEvcc": 10.0, "ScriptedCloud": 45.0})
+    quick, _ = played()
+    for late, early in zip(page.states[-1].vehicles, quick.states[-1].vehicles, strict=True):
+        assert (late.name, late.soc_pct, late.loadpoint) == (
+            early.name,
+            early.soc_pct,
+            early.loadpoint,
+        )
+    assert page.states[-1].measured_at == after(179)  # the last answer is still on its way
+
+
+def test_a_reading_is_the_site_that_evcc_showed() -> None:
+    page, _ = played()
+    shown = [one.site for one in page.states if one.measured_at == after(10)]
+    assert shown
+    cars = (EvccVehicle("Zoë", "Zoë", 41.0), EvccVehicle("ora_03", "Katze", 48.0))
+    assert set(shown) == {site(free(), vehicles=cars, pv_w=10.0)}
