@@ -1,0 +1,194 @@
+"""Two ports to evcc: one reads, one writes to the loadpoints. The third: `evcc_battery.py`.
+
+Each has a transport, and live a thread, of its own, so a slow read delays no write and no renewal
+(INV-186). What the ports say is fact; deciding is the actors' business (design §3, §10).
+"""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import NamedTuple, assert_never
+
+from engine.actor import Port
+from engine.clock import Clock
+from engine.evcc_battery import BatteryKeeper
+from engine.evcc_fields import EvccUnreadable
+from engine.evcc_json import refusal, site_from, tariff_from
+from engine.evcc_writes import OrderError, echo_matches, echo_of, path_for
+from engine.messages import (
+    EvccRead,
+    EvccReadDue,
+    EvccSilent,
+    HandsOff,
+    Order,
+    OrderConfirmed,
+    OrderFailed,
+)
+from engine.transport import Answer, Transport, TransportError
+from engine.values import Site, Tariff, Why, find
+
+__all__ = ["BatteryKeeper", "EvccReader", "EvccWriter"]
+
+RETRY = timedelta(seconds=10)
+STALE_READ = timedelta(seconds=30)
+"""A reading that arrives after a write may have been made before it; not for longer than this."""
+
+
+class EvccReader(Port[EvccReadDue, EvccRead | EvccSilent]):
+    """Reads the state and the tariffs asked for. Of these it keeps the last answer, unread again.
+
+    A read that was not answered is tried once more (INV-61); of the tariffs only the first silence
+    is waited for, so all takes at most three timeouts.
+    """
+
+    def __init__(self, transport: Transport, clock: Clock) -> None:
+        self._transport = transport
+        self._clock = clock
+        self._last: dict[str, tuple[Answer, Tariff]] = {}
+
+    def on(self, message: EvccReadDue) -> Iterator[EvccRead | EvccSilent]:
+        try:
+            answer = self._state()
+            at = self._clock.now()
+            if answer.status != 200:
+                raise EvccUnreadable(refusal(answer.status, answer.body))
+            site = site_from(answer.body)
+        except TransportError as error:
+            yield EvccSilent(self._clock.now(), str(error))
+        except EvccUnreadable as unreadable:
+            yield EvccSilent(self._clock.now(), unreadable.reason)
+        else:
+            yield EvccRead(at, site, self._tariffs(message.tariffs))
+
+    def _state(self) -> Answer:
+        try:
+            return self._transport.request("GET", "/api/state")
+        except TransportError:
+            return self._transport.request("GET", "/api/state")
+
+    def _tariffs(self, usages: tuple[str, ...]) -> tuple[Tariff, ...]:
+        tariffs: list[Tariff] = []
+        silence = ""
+        for usage in usages:
+            if not silence:
+                try:
+                    answer = self._transport.request("GET", f"/api/tariff/{usage}")
+                except TransportError as error:
+                    silence = str(error) or "no answer"
+                else:
+                    tariffs.append(self._tariff(usage, answer))
+                    continue
+            tariffs.append(Tariff(usage, None, silence))
+        return tuple(tariffs)
+
+    def _tariff(self, usage: str, answer: Answer) -> Tariff:
+        """The same bytes are the same tariff: some 300 entries need no second reading."""
+        last = self._last.get(usage)
+        if last is None or last[0] != answer:
+            last = (answer, tariff_from(usage, answer.status, answer.body))
+            self._last[usage] = last
+        return last[1]
+
+    def close(self) -> None:
+        self._transport.close()
+
+
+class _Written(NamedTuple):
+    """A mode that the writer set, or may have set, at a loadpoint."""
+
+    mode: str
+    at: datetime
+
+
+class EvccWriter(Port[Order | EvccRead | HandsOff, OrderConfirmed | OrderFailed]):
+    """Writes orders, each once: whether to try again is the actuator's business.
+
+    On HandsOff every loadpoint that stands at a `now` or `minpv` of ours gets `pv`, tried every
+    10 s until evcc confirms; from then on only what the user had is taken (`restore_user`).
+    """
+
+    def __init__(self, transport: Transport, clock: Clock) -> None:
+        self._transport = transport
+        self._clock = clock
+        self._site: Site | None = None
+        self._written: dict[str, _Written] = {}
+        self._off: Why | None = None
+        self._retry_at: datetime | None = None
+
+    def on(self, message: Order | EvccRead | HandsOff) -> Iterator[OrderConfirmed | OrderFailed]:
+        match message:
+            case EvccRead():
+                self._site = message.site
+                self._forget_what_others_changed(message)
+            case Order():
+                yield self._write(message)
+            case HandsOff():
+                self._off = message.why
+                yield from self._give_back()
+            case _:
+                assert_never(message)
+
+    def next_wake(self) -> datetime | None:
+        return self._retry_at
+
+    def wake(self, at: datetime) -> Iterator[OrderConfirmed | OrderFailed]:
+        yield from self._give_back()
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def _write(self, order: Order) -> OrderConfirmed | OrderFailed:
+        if self._off is not None and order.why.code != "restore_user":
+            return OrderFailed(self._clock.now(), order, "hands off")
+        return self._send(order)
+
+    def _send(self, order: Order) -> OrderConfirmed | OrderFailed:
+        if self._site is None:
+            return OrderFailed(self._clock.now(), order, "evcc was not read yet")
+        name = order.loadpoint.casefold()
+        before = self._written.get(name)
+        try:
+            path = path_for(order, self._site)
+            if order.setting == "mode":
+                # before it is sent: an answer that gets lost does not undo the write
+                self._written[name] = _Written(str(order.value), self._clock.now())
+            answer = self._transport.request("POST", path)
+        except (OrderError, TransportError) as error:
+            return OrderFailed(self._clock.now(), order, str(error))
+        now = self._clock.now()
+        if echo_matches(order, answer):
+            if order.setting == "mode":
+                self._written[name] = _Written(str(order.value), now)
+            return OrderConfirmed(now, order)
+        if answer.status != 200:
+            if order.setting == "mode" and 400 <= answer.status < 500:
+                self._restore(name, before)
+            return OrderFailed(now, order, refusal(answer.status, answer.body))
+        return OrderFailed(now, order, f"asked {order.value!r}, evcc has {echo_of(answer)!r}"[:200])
+
+    def _restore(self, name: str, before: _Written | None) -> None:
+        if before is None:
+            self._written.pop(name, None)
+        else:
+            self._written[name] = before
+
+    def _forget_what_others_changed(self, read: EvccRead) -> None:
+        """A human's mode, or the one that evcc sets at unplugging, is not ours to take back."""
+        for name, written in tuple(self._written.items()):
+            loadpoint = find(read.site.loadpoints, name)
+            if loadpoint is None or (
+                loadpoint.mode != written.mode and read.at > written.at + STALE_READ
+            ):
+                del self._written[name]
+
+    def _give_back(self) -> Iterator[OrderConfirmed | OrderFailed]:
+        self._retry_at = None
+        if self._off is None:
+            return
+        for name, written in tuple(self._written.items()):
+            if written.mode not in ("now", "minpv"):
+                continue
+            said = self._send(Order(self._clock.now(), 0, name, "mode", "pv", self._off))
+            if isinstance(said, OrderFailed):
+                self._written[name] = written
+                self._retry_at = self._clock.now() + RETRY
+            yield said
