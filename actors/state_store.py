@@ -23,6 +23,7 @@ from engine.messages import (
     Tick,
     TurnsGiven,
     VehicleMeasured,
+    VehiclesChecked,
 )
 from engine.settings import Settings
 from engine.values import HomeState, Plan, Utc, Value, Vehicle, Why
@@ -40,6 +41,7 @@ Hears: TypeAlias = (
     | SiteMeasured
     | EvccLost
     | VehicleMeasured
+    | VehiclesChecked
     | RatesChanged
     | TurnsGiven
     | PlanMade
@@ -67,6 +69,8 @@ class StateStoreMemory(Value, frozen=True):
     state: HomeState | None = None
     troubles: tuple[Trouble, ...] = ()
     ticks_unread: int = 0
+    unsaid: SiteMeasured | None = None
+    """A reading whose cars the monitor has not checked yet."""
 
 
 class StateStore(Actor[Hears, StateChanged]):
@@ -85,11 +89,13 @@ class StateStore(Actor[Hears, StateChanged]):
             case Tick():
                 yield from self._tick(at)
             case SiteMeasured():
-                yield from self._measured(message)
+                self._measured(message)
             case EvccLost():
                 yield from self._lost(message)
             case VehicleMeasured():
-                yield from self._change(at, vehicles=self._with_vehicle(message.vehicle))
+                yield from self._vehicle(message)
+            case VehiclesChecked():
+                yield from self._say_reading(at)
             case RatesChanged():
                 since = message.grid_failed_since
                 self._clear("tariff")
@@ -165,7 +171,11 @@ class StateStore(Actor[Hears, StateChanged]):
         )
 
     def _tick(self, at: datetime) -> Iterator[StateChanged]:
-        """Troubles end; and evcc is lost when nobody brings readings any more, whoever failed."""
+        """Troubles end; and evcc is lost when nobody brings readings any more, whoever failed.
+
+        A reading that the monitor did not check within a tick is said without it.
+        """
+        yield from self._say_reading(at)
         self._remember(
             troubles=tuple(
                 one for one in self.memory.troubles if one.until is None or at < one.until
@@ -184,17 +194,24 @@ class StateStore(Actor[Hears, StateChanged]):
         else:
             yield from self._change(at)
 
-    def _measured(self, message: SiteMeasured) -> Iterator[StateChanged]:
+    def _measured(self, message: SiteMeasured) -> None:
         newest = self._state(message.at).measured_at
         if newest is not None and message.at < newest:
             return  # never back to an older reading (INV-112)
-        self._remember(ticks_unread=0)
+        self._remember(ticks_unread=0, unsaid=message)
         self._clear("evcc")
+
+    def _say_reading(self, checked_at: datetime) -> Iterator[StateChanged]:
+        """A reading is said when its cars are known, all of one moment."""
+        reading = self.memory.unsaid
+        if reading is None or reading.at > checked_at:
+            return
+        self._remember(unsaid=None)
         yield from self._change(
-            message.at,
+            reading.at,
             always=True,
-            site=message.site,
-            measured_at=message.at,
+            site=reading.site,
+            measured_at=reading.at,
             evcc_reachable=True,
             evcc_silent_since=None,
             evcc_reason="",
@@ -202,6 +219,7 @@ class StateStore(Actor[Hears, StateChanged]):
 
     def _lost(self, message: EvccLost) -> Iterator[StateChanged]:
         """The last reading stays, with its time; nobody may take it for a new one."""
+        yield from self._say_reading(message.at)
         newest = self._state(message.at).measured_at
         if newest is not None and message.at < newest:
             return
@@ -215,6 +233,15 @@ class StateStore(Actor[Hears, StateChanged]):
             evcc_silent_since=message.since,
             evcc_reason=reason,
         )
+
+    def _vehicle(self, message: VehicleMeasured) -> Iterator[StateChanged]:
+        """A car is said at once, or together with the reading that waits for it."""
+        vehicles = self._with_vehicle(message.vehicle)
+        if self.memory.unsaid is None:
+            yield from self._change(message.at, vehicles=vehicles)
+        else:
+            state = self._state(message.at)
+            self._remember(state=msgspec.structs.replace(state, vehicles=vehicles))
 
     def _with_vehicle(self, vehicle: Vehicle) -> tuple[Vehicle, ...]:
         """The cars with this one, in the order of their names (INV-78)."""

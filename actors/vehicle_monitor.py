@@ -20,6 +20,7 @@ from engine.messages import (
     Tick,
     VehicleMeasured,
     VehiclePlugged,
+    VehiclesChecked,
     VehicleUnplugged,
 )
 from engine.settings import Settings
@@ -28,7 +29,7 @@ from engine.values import Utc, Value
 Hears: TypeAlias = (
     ConfigRead | Tick | SiteMeasured | VehiclePlugged | VehicleUnplugged | CarAnswered | CarSilent
 )
-Says: TypeAlias = CarPollDue | VehicleMeasured
+Says: TypeAlias = CarPollDue | VehicleMeasured | VehiclesChecked
 
 
 class VehicleMonitorMemory(Value, frozen=True):
@@ -85,6 +86,8 @@ class VehicleMonitor(Actor[Hears, Says]):
         self.memory = VehicleMonitorMemory(settings, measured_at, records)
         for one in news:
             yield VehicleMeasured(at, one)
+        if isinstance(message, SiteMeasured):
+            yield VehiclesChecked(at)
 
 
 def _polled(records: Records, at: datetime) -> Generator[CarPollDue, None, Records]:

@@ -165,6 +165,14 @@ class VehicleMeasured(Message, frozen=True):
     vehicle: Vehicle
 
 
+class VehiclesChecked(Message, frozen=True):
+    """The vehicle monitor has handled the reading of `at`: what it knows of it has been said.
+
+    Until then the state store holds a reading back, so that thinkers never see a new reading with
+    old cars, whatever the order in which threads run.
+    """
+
+
 # --- remember ------------------------------------------------------------------------------------
 
 

@@ -32,10 +32,12 @@ from engine.messages import (
     OwnershipChanged,
     PlanMade,
     RatesChanged,
+    SiteMeasured,
     StateChanged,
     Tick,
     TurnsGiven,
     VehicleMeasured,
+    VehiclesChecked,
 )
 from engine.settings import CarSettings
 from engine.steps import StepSystem
@@ -72,6 +74,9 @@ class Kept:
     def hear(self, message: Any) -> int:
         """How often it says something; revisions grow by one and `at` never goes back."""
         said = list(self.mind.on(message))
+        if isinstance(message, SiteMeasured):
+            assert said == []  # held back until its cars are checked
+            said = list(self.mind.on(VehiclesChecked(message.at)))
         for one in said:
             assert one.state.revision == self.state.revision + 1
             assert one.at == one.state.at >= self.state.at
@@ -101,6 +106,33 @@ def test_inv_110_before_the_first_reading_nothing_is_known_of_the_home() -> None
     assert home.state == HomeState(1, NOON, control=Control.ON)
     assert home.state.site is None
     assert not home.state.evcc_reachable
+
+
+def test_a_reading_and_its_cars_are_said_as_one() -> None:
+    home = Kept()
+    store = home.mind
+    assert list(store.on(measured(after(1), box("zoe")))) == []
+    zoe = Vehicle("zoe", "Zoe", 41.0, 40.0)
+    assert list(store.on(VehicleMeasured(after(1), zoe))) == []
+    (said,) = store.on(VehiclesChecked(after(1)))
+    assert said.state.measured_at == after(1)
+    assert said.state.vehicles == (zoe,)
+    assert said.state.revision == home.state.revision + 1
+
+
+def test_without_a_monitor_a_reading_is_said_at_the_next_tick() -> None:
+    home = Kept()
+    assert list(home.mind.on(measured(after(1), free()))) == []
+    said = list(home.mind.on(Tick(after(10))))
+    assert [one.state.measured_at for one in said] == [after(1)]
+
+
+def test_a_loss_after_a_reading_is_not_undone_by_its_cars() -> None:
+    home = Kept()
+    list(home.mind.on(measured(after(1), free())))
+    said = list(home.mind.on(EvccLost(after(2), after(2), "gone")))
+    assert [one.state.evcc_reachable for one in said] == [True, False]
+    assert list(home.mind.on(VehiclesChecked(after(1)))) == []
 
 
 def test_inv_113_the_state_is_as_fresh_as_the_collector() -> None:

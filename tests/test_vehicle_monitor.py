@@ -15,9 +15,11 @@ from engine.messages import (
     CarPollDue,
     CarSilent,
     Message,
+    SiteMeasured,
     Tick,
     VehicleMeasured,
     VehiclePlugged,
+    VehiclesChecked,
     VehicleUnplugged,
 )
 from engine.settings import CarSettings
@@ -39,6 +41,10 @@ class Watched:
 
     def hear(self, message: Any) -> list[Message]:
         said: list[Message] = list(self.mind.on(message))
+        checked = [one for one in said if isinstance(one, VehiclesChecked)]
+        assert len(checked) <= isinstance(message, SiteMeasured)  # the last word on a reading
+        assert said[len(said) - len(checked) :] == checked
+        said = said[: len(said) - len(checked)]
         for one in said:
             if isinstance(one, VehicleMeasured):
                 self.cars[one.vehicle.name] = one.vehicle

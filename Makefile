@@ -1,0 +1,53 @@
+# Words for people and for CI. `make run` and `make test` set up everything they need.
+PYTHON ?= python3
+BIN := .venv/bin
+ARGS ?=
+
+.PHONY: setup setup-dev run test check sim replay bench lock clean
+
+setup: .venv/.setup ## make .venv with smartload in it
+setup-dev: .venv/.setup-dev
+
+.venv/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit("SmartLoad needs Python 3.11 or newer") if sys.version_info < (3, 11) else 0'
+	$(PYTHON) -m venv .venv
+
+.venv/.setup: .venv/bin/python requirements.lock pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+.venv/.setup-dev: .venv/.setup requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+run: setup ## the real home where smartload.yaml exists, else the demo
+	@if [ -f smartload.yaml ]; then exec $(BIN)/smartload run --config smartload.yaml $(ARGS); \
+	else exec $(BIN)/smartload demo $(ARGS); fi
+
+check: setup-dev ## lint and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: check ## everything: lint, types, all tests
+	@command -v "$${CHROMIUM:-chromium}" >/dev/null || echo "Chromium is missing: the browser tests are skipped (install it, or set CHROMIUM)"
+	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
+
+sim: setup ## a simulated winter week
+	$(BIN)/smartload simulate winter-week --days 7 --seed 1 $(ARGS)
+
+replay: setup ## record a simulated day and replay it with every actor
+	mkdir -p build && rm -f build/day*.db
+	$(BIN)/smartload simulate winter-week --days 1 --seed 1 --journal build/day.db
+	$(BIN)/smartload replay build/day.db $(ARGS)
+
+bench: setup ## deliveries per second of the stepped runtime
+	$(BIN)/smartload bench messages $(ARGS)
+
+lock: ## renew the lock files from pyproject.toml (needs uv)
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --extra lab pyproject.toml -o requirements.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --extra lab --extra dev pyproject.toml -o requirements-dev.lock
+
+clean:
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
