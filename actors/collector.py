@@ -185,9 +185,10 @@ class Collector(Actor[Hears, Says]):
         if newest is not None and at < newest:
             return  # overtaken by a newer reading
         self._remember(silent_since=None, measured_at=at)
+        # prices first: a state that holds this reading then names prices that were said before it
+        yield from self._rates(at, message.tariffs)
         yield SiteMeasured(at, message.site)
         yield from self._plugs(at, message.site)
-        yield from self._rates(at, message.tariffs)
         if self.memory.nudged:
             self._remember(nudged=False)
             yield from self._nudged(at)

@@ -190,7 +190,8 @@ class Forecasted(Message, frozen=True):
     """House load (without cars) and PV for the slots ahead, said once per slot.
 
     `load_days` counts covered days (INV-33); `pv_ratio` is the learned measured-to-forecast ratio;
-    `pv_known` is False when evcc has no solar forecast (INV-25).
+    `pv_known` is False when evcc has no solar forecast (INV-25). `rates_revision` names the
+    `RatesChanged` whose sun it knows.
     """
 
     load: Quantiles
@@ -198,12 +199,17 @@ class Forecasted(Message, frozen=True):
     load_days: float
     pv_ratio: float
     pv_known: bool
+    rates_revision: int = 0
 
 
 class TurnsGiven(Message, frozen=True):
     """Whose turn it is at each charging loadpoint; said once per slot and on every change."""
 
     turns: tuple[Turn, ...]
+
+
+class TurnsChecked(Message, frozen=True):
+    """The sequencer has handled the reading of `at`: the newest `TurnsGiven` holds for it."""
 
 
 class DriverAsked(Message, frozen=True):

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -206,6 +207,15 @@ def test_hands_off_takes_back_a_write_whose_answer_was_lost_but_no_refused_one()
     (said,) = port.on(HandsOff(T0, WHY))
     assert isinstance(said, OrderConfirmed)
     assert evcc.asked == ["POST /api/loadpoints/1/mode/pv"]
+
+
+def test_after_hands_off_only_what_the_user_had_is_written() -> None:
+    port, evcc, _ = writer()
+    evcc.default = ok("off")
+    list(port.on(HandsOff(T0, WHY)))
+    restore = msgspec.structs.replace(order("off", "carport"), why=Why("restore_user"))
+    assert list(port.on(restore)) == [OrderConfirmed(T0, restore)]
+    assert evcc.asked == ["POST /api/loadpoints/1/mode/off"]
 
 
 def test_hands_off_leaves_what_somebody_else_changed_since() -> None:
