@@ -88,7 +88,8 @@ class Sequencer(Actor[Hears, Says]):
         # a slot begins with its first reading, whatever was heard before it
         slot = slot_of(measured_at or at)
         said = memory.said
-        if slot != memory.slot or _differ(said, given.turns):
+        new_slot = slot != memory.slot and state.site is not None
+        if new_slot or _differ(said, given.turns):
             said = given.turns
             yield TurnsGiven(at, said)
         if measured_at is not None and measured_at != memory.measured_at:
@@ -98,7 +99,12 @@ class Sequencer(Actor[Hears, Says]):
             asked, questions = self._ask(at, state, given)
             yield from questions
         self.memory = msgspec.structs.replace(
-            memory, slot=slot, given=given, said=said, asked=asked, measured_at=measured_at
+            memory,
+            slot=slot if state.site else None,
+            given=given,
+            said=said,
+            asked=asked,
+            measured_at=measured_at,
         )
 
     def _ask(

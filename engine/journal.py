@@ -10,6 +10,7 @@ import sqlite3
 import threading
 import zlib
 from collections.abc import Iterable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -221,3 +222,13 @@ def export(file: Path, target: Path) -> int:
 def encode(value: Any) -> bytes:
     """JSON as the journal writes it."""
     return _encode(value)
+
+
+def live_header(settings: Any) -> Header:
+    """The header of a live journal: version and what the minds heard of the configuration."""
+    return Header(
+        schema=SCHEMA,
+        version=version("smartload"),
+        kind="live",
+        configuration=msgspec.Raw(_encode({"settings": settings})),
+    )

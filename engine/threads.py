@@ -258,6 +258,10 @@ class ThreadSystem:
         """Messages waiting per seat (for `/health`)."""
         return {name: inbox.qsize() for name, inbox in self._inboxes.items()}
 
+    def failures(self) -> dict[str, int]:
+        """Failures per seat since the start (for `/health`)."""
+        return {name: len(times) for name, times in self._failures.items()}
+
     def stop(self, timeout_s: float = 5.0) -> None:
         """Stop everyone in reverse order; a hung port is left behind on its daemon thread."""
         self._stopping = True

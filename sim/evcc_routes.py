@@ -92,6 +92,7 @@ def answer(method: str, call: Call, path: str) -> Any:
 
 
 def decoded(body: bytes) -> Any:
+    """The JSON in a request's body. Raises Refused with the text of evcc's own decoder."""
     try:
         return msgspec.json.decode(body)
     except msgspec.DecodeError as error:

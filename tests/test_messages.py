@@ -69,14 +69,10 @@ def test_inv_170_every_message_has_one_tag_and_a_docstring() -> None:
     assert decoder.decode(msgspec.json.encode(said)) == said
 
 
-UNITS = (
-    "_w _kw _kwh _pct _eur _eur_kwh _s _min _h _a _km _eur_kwh_pct _deg _days _ratio".split()
-)
+UNITS = ["_w", "_kw", "_kwh", "_pct", "_eur", "_eur_kwh", "_s", "_min", "_h", "_a", "_km", "_eur_kwh_pct", "_deg", "_days", "_ratio"]
 PLAIN = set(
     # counters, ids and names that are no quantities
-    "revision id order_id phases phases_active phases_configured priority plan_revision "
-    "rates_revision values departure_weekdays weekdays source version rung seed n "
-    "charge_efficiency discharge_efficiency horizon_h".split()
+    ["revision", "id", "order_id", "phases", "phases_active", "phases_configured", "priority", "plan_revision", "rates_revision", "values", "departure_weekdays", "weekdays", "source", "version", "rung", "seed", "n", "charge_efficiency", "discharge_efficiency", "horizon_h"]
 )
 
 

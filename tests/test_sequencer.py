@@ -158,9 +158,20 @@ def test_turns_are_said_once_per_slot_and_at_each_change_that_matters() -> None:
     assert gone.turns[0].need_kwh == 0
 
 
-def test_without_any_reading_there_are_no_turns_but_they_are_said() -> None:
+def test_each_reading_is_answered_once_after_its_turns() -> None:
     actor = make()
-    assert hear(actor, NOON, HomeState(1, NOON)) == [TurnsGiven(NOON, ())]
+    at = NOON + timedelta(seconds=5)
+    first = msgspec.structs.replace(home_of_two(40.0), measured_at=at)
+    said = [type(one) for one in actor.on(StateChanged(at, first))]
+    assert said == [TurnsGiven, TurnsChecked]
+    assert list(actor.on(StateChanged(at, first))) == []  # the same reading again
+    again = msgspec.structs.replace(first, measured_at=at + timedelta(seconds=5))
+    assert list(actor.on(StateChanged(at, again))) == [TurnsChecked(at + timedelta(seconds=5))]
+
+
+def test_before_the_first_reading_nothing_is_said_of_turns() -> None:
+    actor = make()
+    assert hear(actor, NOON, HomeState(1, NOON)) == []
     assert hear(actor, NOON + timedelta(seconds=10), HomeState(2, NOON)) == []
 
 

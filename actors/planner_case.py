@@ -1,0 +1,205 @@
+"""A problem as the data of the model: costs, bounds, and what energy is worth where."""
+
+from datetime import timedelta
+from typing import NamedTuple
+
+import numpy as np
+
+from actors.planner_model import MONEY_SCALE, Array, Structure
+from actors.planner_problem import CarNeed, Grid, Prices, Problem, Store
+from actors.planner_report import EXPORT_LIMIT_EUR_KWH, IMPORT_LIMIT_FACTOR
+
+TINY_KWH = 1e-6
+TIE_EUR_KWH = 4e-5
+"""Costs rise by this much over the horizon: early wins a tie, for less than 0.2 ct in all."""
+BAND_EUR_KWH = 0.03
+"""Per slot outside the SoC band: soon back in it, and no trade with what is below it."""
+DELAY_SHARE = 0.02
+"""Lost per slot of delay once a car is late, of what an unmet kWh costs."""
+LATE_SHARE = 0.6
+CAR_BONUS_EUR_KWH = 0.001
+"""A car without deadline takes energy at its usual cheap price rather than never."""
+
+
+class Case(NamedTuple):
+    """One problem as arrays; `data` are the solver's parameters, changed from solve to solve."""
+
+    problem: Problem
+    grid: Grid
+    prices: Prices
+    surplus: Array
+    deadlines: tuple[int | None, ...]
+    worth: Array
+    """(cars, slots): what one kWh into that car in that slot is worth, EUR."""
+    end_value: float
+    car_end_value: float
+    data: dict[str, Array | float]
+
+
+def structure_of(problem: Problem) -> Structure:
+    """What has to be compiled for it."""
+    store = problem.store
+    inside = store is None or (
+        store.min_kwh - TINY_KWH <= store.stored_kwh <= store.max_kwh + TINY_KWH
+    )
+    limits = problem.import_limit_kw is not None or problem.export_limit_kw is not None
+    return Structure(len(problem.load_kw), len(problem.cars), store is not None, not inside, limits)
+
+
+def case_of(problem: Problem, grid: Grid, prices: Prices) -> Case:
+    """The problem as costs and bounds. Raises nothing: every problem has data."""
+    n, hours = len(problem.load_kw), grid.hours
+    net = (np.array(problem.load_kw) - np.array(problem.pv_kw)) * hours
+    surplus = np.maximum(-net, 0.0)
+    # who is paid for export more than import costs would buy and sell without end: the direction
+    # of such slots is found with equal prices first (`_pay_for_export`)
+    sell = np.minimum(prices.sell, prices.buy)
+    cheap = _marginal(prices, surplus)
+    car_end = round(float(np.quantile(cheap, 0.25, method="lower")) + CAR_BONUS_EUR_KWH, 6)
+    deadlines = tuple(deadline_of(car, grid) for car in problem.cars)
+    tie = _tie(n)
+    # in a gap nobody knows whether it pays: only sun, unless a departure asks for more (INV-18)
+    usual = np.where(prices.gap, np.minimum(car_end, sell + CAR_BONUS_EUR_KWH), car_end)
+    worth = np.array(
+        [
+            _worth(car, last, problem.unmet_eur_kwh, usual)
+            for car, last in zip(problem.cars, deadlines, strict=True)
+        ]
+    ).reshape(len(problem.cars), n)
+    zero, endless = np.zeros(n), np.full(n, 1e6)
+    data: dict[str, Array | float] = {
+        "net_load": net,
+        "grid_import_cost": MONEY_SCALE * prices.buy,
+        "grid_import_min": zero,
+        "grid_import_max": endless,
+        "grid_export_cost": -MONEY_SCALE * sell + 1e-3,
+        "grid_export_min": zero,
+        "grid_export_max": surplus,
+    }
+    cars_max = zero
+    for k, car in enumerate(problem.cars):
+        most = car.max_kw * hours
+        cars_max = cars_max + most
+        data |= {
+            f"car{k}_cost": MONEY_SCALE * ((1.2 + 0.1 * k) * tie - worth[k]),
+            f"car{k}_min": zero,
+            f"car{k}_max": most,
+            f"car{k}_need": max(0.0, car.need_kwh),
+        }
+    end = _add_store(data, problem, grid, prices, cars_max)
+    _add_limits(data, problem, hours, surplus)
+    return Case(problem, grid, prices, surplus, deadlines, worth, end, car_end, data)
+
+
+def _add_store(
+    data: dict[str, Array | float], problem: Problem, grid: Grid, prices: Prices, cars_max: Array
+) -> float:
+    """The battery's bounds: no grid charging where that is not wanted, never into the grid.
+
+    Gives what energy that is stored at the end is worth.
+    """
+    store, hours, net = problem.store, grid.hours, np.asarray(data["net_load"])
+    if store is None:
+        return 0.0
+    end_value = _end_value(store, prices, _marginal(prices, np.maximum(-net, 0.0)))
+    n = len(hours)
+    tie = _tie(n)
+    zero = np.zeros(n)
+    barred = np.asarray(prices.gap, dtype=bool) | (not (store.grid_charging and store.controllable))
+    charge = store.charge_kw * hours
+    soft = not store.min_kwh - TINY_KWH <= store.stored_kwh <= store.max_kwh + TINY_KWH
+    start, value = zero.copy(), zero.copy()
+    start[0] = store.stored_kwh if soft else np.clip(store.stored_kwh, store.min_kwh, store.max_kwh)
+    value[-1] = -MONEY_SCALE * end_value
+    data |= {
+        "charge_cost": MONEY_SCALE * tie,
+        "charge_min": zero,
+        "charge_max": np.where(barred, np.minimum(charge, np.maximum(-net, 0.0)), charge),
+        "discharge_cost": MONEY_SCALE * (store.wear_eur_kwh + 0.9 * tie),
+        "discharge_min": zero,
+        "discharge_max": np.minimum(store.discharge_kw * hours, np.maximum(net + cars_max, 0.0)),
+        "stored_cost": value,
+        "stored_min": zero if soft else np.full(n, store.min_kwh),
+        "stored_max": np.full(
+            n, max(store.capacity_kwh, store.stored_kwh) if soft else store.max_kwh
+        ),
+        "start": start,
+        "into": store.charge_efficiency,
+        "out_of": 1 / store.discharge_efficiency,
+        "band_min": store.min_kwh,
+        "band_max": store.max_kwh,
+        "below_cost": np.full(n, MONEY_SCALE * BAND_EUR_KWH),
+        "below_min": zero,
+        "above_cost": np.full(n, MONEY_SCALE * BAND_EUR_KWH),
+        "above_min": zero,
+    }
+    return end_value
+
+
+def _tie(n: int) -> Array:
+    """EUR per kWh by slot: later costs a little more."""
+    return np.linspace(0.0, TIE_EUR_KWH, n)
+
+
+def _add_limits(
+    data: dict[str, Array | float], problem: Problem, hours: Array, surplus: Array
+) -> None:
+    """Grid limits: up to them at the price, beyond them at a penalty as well."""
+    most_in, most_out = problem.import_limit_kw, problem.export_limit_kw
+    if most_in is not None:
+        data["grid_import_max"] = most_in * hours
+    if most_out is not None:
+        data["grid_export_max"] = np.minimum(surplus, most_out * hours)
+    penalty = IMPORT_LIMIT_FACTOR * problem.unmet_eur_kwh
+    data |= {
+        "import_over_cost": np.asarray(data["grid_import_cost"]) + MONEY_SCALE * penalty,
+        "import_over_min": np.zeros(len(hours)),
+        "export_over_cost": np.asarray(data["grid_export_cost"])
+        + MONEY_SCALE * EXPORT_LIMIT_EUR_KWH,
+        "export_over_min": np.zeros(len(hours)),
+        "export_over_max": surplus - np.asarray(data["grid_export_max"])
+        if most_out is not None
+        else np.zeros(len(hours)),
+    }
+
+
+def _marginal(prices: Prices, surplus: Array) -> Array:
+    """What one more kWh costs in each slot: the feed-in it forgoes under sun, else the tariff."""
+    return np.where(surplus > TINY_KWH, np.minimum(prices.sell, prices.buy), prices.buy)
+
+
+def _end_value(store: Store, prices: Prices, marginal: Array) -> float:
+    """EUR per kWh still stored at the end: what it will save, at most what replacing it costs.
+
+    Taken from the last 24 hours of the horizon. Use: their mean price through the battery, less
+    wear. Replacement: their cheapest quarter, the feed-in forgone where the sun does it. Slightly
+    below use, so that a flat tariff serves the house; slightly above replacement, so that the last
+    sun is kept.
+    """
+    day = slice(-96, None)
+    use = store.discharge_efficiency * float(prices.buy[day].mean()) - store.wear_eur_kwh
+    replace = float(np.quantile(marginal[day], 0.25, method="lower")) / store.charge_efficiency
+    return round(max(0.001, min(0.98 * use, 1.05 * replace)), 6)
+
+
+def deadline_of(car: CarNeed, grid: Grid) -> int | None:
+    """The last slot that counts for its departure; None: none, past, or beyond the horizon."""
+    departure = car.departure
+    if departure is None or departure <= grid.starts[0]:
+        return None
+    end = grid.starts[-1] + timedelta(hours=float(grid.hours[-1]))
+    if departure > end:
+        return None
+    half = timedelta(minutes=7.5)
+    return sum(1 for start in grid.starts[1:] if start + half <= departure)
+
+
+def _worth(car: CarNeed, last: int | None, unmet_eur_kwh: float, usual: Array) -> Array:
+    """EUR per kWh by slot: unmet until the departure, then less the later; else the usual price."""
+    slots = np.arange(len(usual), dtype=float)
+    if car.asap:
+        return np.maximum(unmet_eur_kwh * (1 - DELAY_SHARE * slots), usual)
+    if last is None:
+        return usual
+    late = unmet_eur_kwh * (LATE_SHARE - DELAY_SHARE * (slots - last))
+    return np.where(slots <= last, max(unmet_eur_kwh, usual.max()), np.maximum(late, usual))

@@ -1,0 +1,210 @@
+"""From what was heard to what the planner is asked. Pure; total for any state."""
+
+from datetime import datetime
+
+from actors.planner_problem import CarNeed, Problem, Store
+from engine.messages import Forecasted, RatesChanged
+from engine.settings import BatterySettings, CarSettings, Settings
+from engine.slots import SLOTS_PER_HOUR, slot_of, slots_between
+from engine.values import ChargeMode, HomeState, Loadpoint, Quantiles, Turn, Value, find
+
+VOLT = 230.0
+DAY_SLOTS = 96
+DEFAULT_EFFICIENCY = 0.9
+HUMAN = "human"
+
+
+class Wanted(Value, frozen=True):
+    """What makes a new plan necessary when it changes (the SoC that creeps does not)."""
+
+    loadpoint: str
+    vehicle: str | None
+    target_soc_pct: float | None
+    energy_kwh: float | None
+    departure: datetime | None
+    asap: bool
+    open: bool
+    max_kw: float
+
+
+def horizon_slots(settings: Settings) -> int:
+    """The fixed number of slots: the rest of this one and the horizon."""
+    return settings.planner.horizon_h * SLOTS_PER_HOUR + 1
+
+
+def _ahead_kw(
+    series: tuple[float, ...], start: datetime, slot: datetime, count: int
+) -> list[float]:
+    """`count` slots from `slot` on in kW; behind the end the same time of the day before."""
+    offset = max(0, slots_between(start, slot))
+    found = [value / 1000 for value in series[offset : offset + count]]
+    while len(found) < count:
+        found.append(found[-DAY_SLOTS] if len(found) >= DAY_SLOTS else (found or [0.0])[-1])
+    return found
+
+
+def ahead_kw(forecast: Quantiles, slot: datetime, count: int) -> tuple[float, ...]:
+    """The median of a forecast from `slot` on, never negative."""
+    return tuple(max(0.0, one) for one in _ahead_kw(forecast.q50_w, forecast.start, slot, count))
+
+
+def store_of(state: HomeState, settings: Settings) -> Store | None:
+    """The house battery, or None where there is none or its SoC or capacity is unknown."""
+    battery = state.site.battery if state.site else None
+    if battery is None or battery.soc_pct is None:
+        return None
+    own = settings.battery or BatterySettings()
+    capacity = own.capacity_kwh or battery.capacity_kwh
+    if not capacity or capacity <= 0:
+        return None
+    low = min(own.min_soc_pct, own.max_soc_pct)
+    return Store(
+        capacity_kwh=capacity,
+        stored_kwh=capacity * min(100.0, max(0.0, battery.soc_pct)) / 100,
+        min_kwh=capacity * low / 100,
+        max_kwh=capacity * own.max_soc_pct / 100,
+        charge_kw=own.charge_power_kw,
+        discharge_kw=own.discharge_power_kw,
+        charge_efficiency=own.charge_efficiency,
+        discharge_efficiency=own.discharge_efficiency,
+        wear_eur_kwh=own.wear_eur_kwh,
+        grid_charging=own.grid_charging and battery.controllable,
+        hold_charges_from_pv=own.hold_charges_from_pv,
+        controllable=battery.controllable,
+    )
+
+
+def _car_settings(settings: Settings, vehicle: str | None) -> CarSettings | None:
+    folded = (vehicle or "").casefold()
+    return next((car for car in settings.cars if car.name.casefold() == folded), None)
+
+
+def _powers_kw(
+    state: HomeState, settings: Settings, loadpoint: Loadpoint, vehicle: str | None
+) -> tuple[float, float]:
+    """Least and most power of this car at this loadpoint: the car's own limits hold (INV-19)."""
+    own = _car_settings(settings, vehicle)
+    known = find(state.site.vehicles, vehicle) if state.site and vehicle else None
+    if own is not None:
+        phases, most_kw, least_a = own.phases, own.max_power_kw, own.min_current_a
+    else:
+        phases, most_kw, least_a = settings.guests.phases, settings.guests.max_power_kw, 0.0
+        phases = 3 if known else phases
+        most_kw = 1000.0 if known else most_kw
+    if known is not None and known.phases:
+        phases = min(phases, known.phases)
+    most_a = loadpoint.effective_max_current_a
+    if known is not None and known.max_current_a:
+        most_a = min(most_a, known.max_current_a)
+    automatic = loadpoint.phases_configured not in (1, 2, 3)
+    wired = (
+        (3 if loadpoint.can_switch_phases else loadpoint.phases_active or 3)
+        if automatic
+        else (loadpoint.phases_configured)
+    )
+    most_phases = max(1, min(phases, wired))
+    least_phases = 1 if automatic and loadpoint.can_switch_phases else most_phases
+    most = min(most_kw, VOLT * most_a * most_phases / 1000)
+    least = VOLT * max(loadpoint.effective_min_current_a, least_a) * least_phases / 1000
+    return max(0.0, min(least, most)), max(0.0, most)
+
+
+def _human_mode(state: HomeState, loadpoint: Loadpoint) -> ChargeMode | None:
+    """The mode that a human chose at this loadpoint and that stands, or None."""
+    setting = f"loadpoint:{loadpoint.name}:mode"
+    owned = any(one.setting == setting and one.owner == HUMAN for one in state.in_control)
+    return loadpoint.mode if owned else None
+
+
+def car_of(
+    state: HomeState, settings: Settings, turn: Turn, at: datetime
+) -> tuple[CarNeed, Wanted] | None:
+    """What the car whose turn it is needs, or None where nothing can be planned for it.
+
+    Nothing is planned for devices that are no chargers, unplugged cars, and cars whose charging a
+    human has taken over, unless with `now`. A departure that is past is none (INV-16).
+    """
+    loadpoint = state.loadpoint(turn.loadpoint)
+    if loadpoint is None or not loadpoint.charger or not loadpoint.connected:
+        return None
+    human = _human_mode(state, loadpoint)
+    if human is not None and human is not ChargeMode.NOW:
+        return None
+    own = _car_settings(settings, turn.vehicle)
+    if own is not None and own.disabled:
+        return None
+    least, most = _powers_kw(state, settings, loadpoint, turn.vehicle)
+    efficiency = own.charge_efficiency if own else DEFAULT_EFFICIENCY
+    by_energy = turn.target_soc_pct is None
+    need = max(0.0, turn.need_kwh) / (1.0 if by_energy else efficiency)
+    departure = turn.departure if turn.departure and turn.departure > at else None
+    asap = turn.immediate or human is ChargeMode.NOW or loadpoint.plan_active
+    car = CarNeed(
+        vehicle=turn.vehicle or "",
+        loadpoint=turn.loadpoint,
+        need_kwh=need,
+        max_kw=most,
+        min_kw=least,
+        efficiency=efficiency,
+        capacity_kwh=turn.capacity_kwh or None,
+        soc_pct=turn.soc_pct,
+        departure=departure,
+        asap=asap,
+    )
+    wanted = Wanted(
+        turn.loadpoint,
+        turn.vehicle,
+        turn.target_soc_pct,
+        turn.energy_kwh,
+        departure,
+        asap,
+        need > 0,
+        round(most, 3),
+    )
+    return car, wanted
+
+
+def cars_of(
+    state: HomeState, settings: Settings, turns: tuple[Turn, ...], at: datetime
+) -> tuple[tuple[CarNeed, ...], tuple[Wanted, ...]]:
+    """All cars that are planned for, in the order of the turns; one per loadpoint."""
+    found: dict[str, tuple[CarNeed, Wanted]] = {}
+    for turn in turns:
+        one = car_of(state, settings, turn, at)
+        if one is not None:
+            found.setdefault(turn.loadpoint.casefold(), one)
+    cars = tuple(car for car, _ in found.values())
+    return cars, tuple(wanted for _, wanted in found.values())
+
+
+def problem_of(
+    *,
+    at: datetime,
+    revision: int,
+    settings: Settings,
+    state: HomeState,
+    cars: tuple[CarNeed, ...],
+    rates: RatesChanged | None,
+    forecast: Forecasted,
+    usual: tuple[float | None, ...],
+) -> Problem:
+    """The question for one plan, from the slot that contains `at` on (INV-04)."""
+    count, slot = horizon_slots(settings), slot_of(at)
+    none = (None,) * count
+    return Problem(
+        at=at,
+        zone=settings.site.zone,
+        import_eur_kwh=rates.import_eur_kwh.window(slot, count) if rates else none,
+        export_eur_kwh=rates.export_eur_kwh.window(slot, count) if rates else none,
+        load_kw=ahead_kw(forecast.load, slot, count),
+        pv_kw=ahead_kw(forecast.pv, slot, count),
+        store=store_of(state, settings),
+        cars=cars,
+        unmet_eur_kwh=settings.planner.unmet_eur_kwh,
+        import_limit_kw=settings.site.grid_import_limit_kw,
+        export_limit_kw=settings.site.grid_export_limit_kw,
+        usual_eur_kwh=usual,
+        feed_in_eur_kwh=settings.site.feed_in_eur_kwh,
+        revision=revision,
+        pv_known=forecast.pv_known,
+    )

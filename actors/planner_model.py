@@ -1,0 +1,102 @@
+"""The planner's linear program, written once per structure in cvxpy, and its matrices as maps.
+
+All data are parameters (`enforce_dpp`), so one compiled problem fits every hour of every day. From
+the compiled problem the linear maps "parameters -> cost, matrix, right-hand side" are kept; rows
+with one entry (`x <= bound`) become column bounds, which is what HiGHS is fast with
+(planner-speed.md §3.3, §3.4). Energies are kWh per slot on the AC side, money is in thousandths.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+MONEY_SCALE = 1000.0
+"""Costs go to the solver in thousandths, so that its tolerance (1e-7) is below every tie break."""
+
+
+class Structure(NamedTuple):
+    """What a compiled problem depends on: shapes only, no data.
+
+    `soft_band`: the battery starts outside its SoC band, so the band is soft. `limits`: the grid
+    connection has limits.
+    """
+
+    slots: int
+    cars: int
+    battery: bool
+    soft_band: bool
+    limits: bool
+
+
+class Model(NamedTuple):
+    """A cvxpy problem with its parameters and variables by name."""
+
+    problem: Any
+    parameters: dict[str, Any]
+    variables: dict[str, Any]
+    dynamics: Any
+    """The rows of stored energy (None without battery); their duals are the energy's value."""
+    needs: tuple[Any, ...]
+    """One row per car: no more than it needs."""
+
+
+def write_model(shape: Structure) -> Model:
+    """The program of that structure. Never infeasible: doing nothing satisfies every row.
+
+    Rows: power balance with the house in it (INV-08), stored energy with both efficiencies, one
+    row per car (at most what it needs). Upper bounds keep export within the sun's surplus, so that
+    the battery never feeds the grid; penalties soften grid limits and SoC band (INV-01, INV-07).
+    """
+    import cvxpy as cp
+
+    n = shape.slots
+    names = ["grid_import", "grid_export"]
+    names += ["charge", "discharge", "stored"] if shape.battery else []
+    names += ["below", "above"] if shape.soft_band else []
+    names += ["import_over", "export_over"] if shape.limits else []
+    names += [f"car{k}" for k in range(shape.cars)]
+    v = {name: cp.Variable(n, name=name) for name in names}
+    p: dict[str, Any] = {"net_load": cp.Parameter(n, name="net_load")}
+    rows: list[Any] = []
+    costs: list[Any] = []
+    free_above = {"below", "above", "import_over"}
+    if not shape.limits:
+        free_above.add("grid_import")
+    for name in names:
+        p[f"{name}_cost"] = cp.Parameter(n, name=f"{name}_cost")
+        costs.append(p[f"{name}_cost"] @ v[name])
+        p[f"{name}_min"] = cp.Parameter(n, name=f"{name}_min")
+        rows.append(v[name] >= p[f"{name}_min"])
+        if name not in free_above:
+            p[f"{name}_max"] = cp.Parameter(n, name=f"{name}_max")
+            rows.append(v[name] <= p[f"{name}_max"])
+    taken = v["grid_export"] - v["grid_import"]
+    if shape.limits:
+        taken = taken + v["export_over"] - v["import_over"]
+    dynamics = None
+    if shape.battery:
+        taken = taken + v["charge"] - v["discharge"]
+        p["start"] = cp.Parameter(n, name="start")
+        p["into"] = cp.Parameter(name="into")
+        p["out_of"] = cp.Parameter(name="out_of")
+        stored = v["stored"]
+        before = cp.hstack([np.zeros(1), stored[:-1]])
+        dynamics = (
+            stored - before - p["into"] * v["charge"] + p["out_of"] * v["discharge"] == p["start"]
+        )
+        rows.append(dynamics)
+        if shape.soft_band:
+            p["band_min"], p["band_max"] = cp.Parameter(), cp.Parameter()
+            rows += [stored + v["below"] >= p["band_min"], stored - v["above"] <= p["band_max"]]
+    needs = []
+    for k in range(shape.cars):
+        taken = taken + v[f"car{k}"]
+        p[f"car{k}_need"] = cp.Parameter(name=f"car{k}_need")
+        needs.append(cp.sum(v[f"car{k}"]) <= p[f"car{k}_need"])
+    rows += [*needs, taken + p["net_load"] == 0]
+    problem = cp.Problem(cp.Minimize(sum(costs)), rows)
+    return Model(problem, p, v, dynamics, tuple(needs))

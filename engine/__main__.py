@@ -1,0 +1,367 @@
+"""The front door: one small function per command; every room is imported only when needed."""
+
+import json as json_module
+import signal
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+SAYS_NO, WRONG_USE, UNREACHABLE, INTERRUPTED = 1, 2, 3, 130
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object, last line.")
+config_option = click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    help="smartload.yaml; without it the usual places are searched (see docs).",
+)
+data_option = click.option(
+    "--data", type=click.Path(path_type=Path), help="Folder for journal, lock and manual SoC."
+)
+
+
+def fail(text: str, code: int) -> NoReturn:
+    """Say what is wrong on standard error and end with `code`."""
+    click.echo(text, err=True)
+    sys.exit(code)
+
+
+def answer(value: Any, lines: list[str], as_json: bool) -> None:
+    """Print `value` as one JSON line, or `lines` for people."""
+    from engine.journal import encode
+
+    click.echo(encode(value).decode() if as_json else "\n".join(lines))
+
+
+@click.group(context_settings={"auto_envvar_prefix": "SMARTLOAD"})
+@click.version_option(package_name="smartload")
+def main() -> None:
+    """SmartLoad plans house battery and cars beside evcc, acts through evcc only, and says why.
+
+    Exit codes: 0 good, 1 ran and the answer is no, 2 wrong use, 3 outside world not reachable,
+    130 interrupted.
+    """
+
+
+# --- the controller ------------------------------------------------------------------------------
+
+
+@main.command()
+@config_option
+@data_option
+@click.option("--control", type=click.Choice(["off", "watch", "on"]), help="Overrides the file.")
+@click.option("--port", type=int, help="Port of the page (default 8099).")
+def run(config: Path | None, data: Path | None, control: str | None, port: int | None) -> None:
+    """Run the live controller. Starts in `watch`: decides and shows everything, writes nothing.
+
+    Never talks to inverters, cars or tariffs of its own accord: evcc is the only actor.
+
+    Example: smartload run --config smartload.yaml --control on
+    """
+    from msgspec.structs import replace
+
+    from engine.clock import WallClock
+    from engine.config import ConfigError, find_data_dir, findings_text, load
+    from engine.evcc_http import HttpTransport
+    from engine.home_ports import Reach
+    from engine.logs import set_up
+    from engine.values import Control
+
+    file = config_file(config)
+    try:
+        read = load(file)
+    except ConfigError as error:
+        click.echo(findings_text(error.findings, str(file)), err=True)
+        if port is not None:
+            error_page(error.findings, port)
+        sys.exit(WRONG_USE)
+    set_up(read.log_level)
+    settings = replace(read.settings, control=Control(control)) if control else read.settings
+    reach = Reach(
+        transport=lambda: HttpTransport(
+            read.evcc.url, read.evcc.password, read.evcc.timeout_s, read.evcc.headers
+        ),
+        push_url=read.evcc.url,
+        push_headers=read.evcc.headers,
+        cars=read.cars_http,
+    )
+    if read.warnings:
+        click.echo(findings_text(read.warnings, str(file)), err=True)
+    folder = find_data_dir(data, configured=read.data_dir)
+    live(settings, reach, WallClock(), folder, (read.web.host, port or read.web.port))
+
+
+def config_file(option: Path | None) -> Path:
+    """The configuration to read, or an end with what to do."""
+    from engine.config import find_config
+
+    file = find_config(option)
+    if file is None:
+        fail(
+            "no smartload.yaml found: give one with --config, or copy docs/smartload.example.yaml "
+            "to ./smartload.yaml. `smartload demo` runs without one.",
+            WRONG_USE,
+        )
+    return file
+
+
+def error_page(findings: Any, port: int) -> None:
+    """Critical findings, and a page was asked for: nothing but one that names them (INV-146)."""
+    from web.errors import create_error_app
+    from web.server import serve
+
+    server = serve(create_error_app(findings), "127.0.0.1", port)
+    click.echo(f"the same on http://127.0.0.1:{port}; correct the file and start again", err=True)
+    signal.sigwait({signal.SIGINT, signal.SIGTERM})
+    server.stop()
+
+
+def live(settings: Any, reach: Any, clock: Any, folder: Path, address: tuple[str, int]) -> None:
+    """Everyone at home on threads, with the page, until SIGTERM or Ctrl-C."""
+    from actors import cast
+    from engine.home_ports import ports_of
+    from engine.journal import Journal, live_header
+    from engine.live import AlreadyRunningError, DataFolder, Live
+    from engine.logs import Log
+    from web.app import create_app
+    from web.feed import Window
+    from web.server import PortInUseError, serve
+
+    host, port = address
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(DataFolder(folder))
+        except AlreadyRunningError as error:
+            fail(str(error), WRONG_USE)
+        journal = Journal(
+            folder / "journal.db", live_header(settings), compress=True, hashing=False
+        )
+        window = Window(clock)
+        ports = ports_of(reach, settings, clock, folder)
+        controller = Live(settings, [*cast(), *ports, window, Log()], clock, journal)
+        for source in reach.sources(controller.system.publish, clock):
+            controller.add(source)
+        try:
+            server = serve(create_app(window, clock, controller.health), host, port)
+        except PortInUseError as error:
+            fail(f"{error}: is another SmartLoad running? Give another port with --port", WRONG_USE)
+        stack.callback(server.stop)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, controller.ask_stop)
+        click.echo(f"SmartLoad ({settings.control}) on http://{host}:{port}", err=True)
+        controller.start()
+        stack.callback(controller.stop)
+        controller.wait()
+
+
+@main.command()
+@click.option("--port", type=int, default=8099, show_default=True, help="Port of the page.")
+@click.option("--evcc-port", type=int, default=7070, show_default=True, help="Pretend evcc.")
+@click.option("--speed", type=click.FloatRange(1, 600), default=60.0, show_default=True)
+@click.option("--seed", type=int, default=1, show_default=True)
+@data_option
+def demo(port: int, evcc_port: int, speed: float, seed: int, data: Path | None) -> None:
+    """A pretend home behind a real evcc-speaking server, the live controller, and the page.
+
+    Needs no hardware and reaches nothing but this machine. Starts in control (`on`).
+
+    Example: smartload demo --speed 60
+    """
+    import tempfile
+
+    from engine.clock import WallClock
+    from engine.evcc_http import HttpTransport
+    from engine.home_ports import Reach
+    from engine.logs import set_up
+    from sim.demo import pretend_now
+
+    set_up("warning")
+    clock = WallClock(speed)
+    with ExitStack() as stack:
+        folder = data or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        settings, server = pretend_now(clock, speed, seed, evcc_port)
+        try:
+            server.start()
+        except OSError as error:
+            fail(f"port {evcc_port} is taken ({error}): give another with --evcc-port", WRONG_USE)
+        stack.callback(server.stop)
+        url = f"http://127.0.0.1:{evcc_port}"
+        click.echo(f"pretend evcc on {url}, its clock {speed:g} times as fast", err=True)
+        reach = Reach(transport=lambda: HttpTransport(url), push_url=url)
+        live(settings, reach, clock, folder, ("127.0.0.1", port))
+
+
+@main.command()
+@config_option
+@as_json
+def check(config: Path | None, as_json: bool) -> None:
+    """Validate the configuration, reach every outside system, and print what was found.
+
+    Never writes to evcc. Exit 1: problems; 2: bad configuration; 3: evcc not reachable.
+
+    Example: smartload check --config smartload.yaml --json
+    """
+    from engine.check import look_around
+    from engine.config import ConfigError, findings_text, load
+
+    try:
+        read = load(config_file(config))
+    except ConfigError as error:
+        fail(findings_text(error.findings), WRONG_USE)
+    found = look_around(read)
+    answer(found, found.lines(), as_json)
+    if not found.evcc.reachable:
+        sys.exit(UNREACHABLE)
+    sys.exit(SAYS_NO if found.problems else 0)
+
+
+@main.command()
+@click.argument("car")
+@click.argument("soc_pct", type=click.FloatRange(0, 100))
+@data_option
+def soc(car: str, soc_pct: float, data: Path | None) -> None:
+    """Tell the SoC of a car with `source: manual`.
+
+    Example: smartload soc Zoe 55
+    """
+    from datetime import UTC, datetime
+
+    from engine.cars import write_manual_soc
+    from engine.config import find_data_dir
+
+    file = find_data_dir(data) / "manual_soc.json"
+    write_manual_soc(file, car, soc_pct, datetime.now(UTC))
+    click.echo(f"{car}: {soc_pct:g} % noted in {file}")
+
+
+# --- the lab -------------------------------------------------------------------------------------
+
+
+@main.command()
+@click.argument("scenario")
+@click.option("--days", type=click.FloatRange(min=0, min_open=True), help="Default: the file's.")
+@click.option("--seed", type=int, default=1, show_default=True)
+@click.option("--journal", type=click.Path(path_type=Path), help="Keep the journal (SQLite).")
+@as_json
+def simulate(
+    scenario: str, days: float | None, seed: int, journal: Path | None, as_json: bool
+) -> None:
+    """Run SCENARIO (a name or a YAML file) under virtual time, every actor at home.
+
+    Never leaves this process. Same seed, same `journal_sha256`.
+
+    Example: smartload simulate winter-week --days 7 --seed 1 --json
+    """
+    from engine.config import ConfigError, findings_text
+    from engine.progress import bar
+    from sim.run import simulate as simulate_home
+    from sim.scenario import end_of
+    from sim.scenario_files import load_scenario
+
+    try:
+        story = load_scenario(scenario)
+    except ConfigError as error:
+        fail(findings_text(error.findings), WRONG_USE)
+    start, end = story.sim.start, end_of(story.sim, days)
+    with bar(scenario, quiet=as_json) as step:
+        result = simulate_home(
+            story,
+            days=days,
+            seed=seed,
+            journal=journal,
+            progress=lambda at: step((at - start) / (end - start)),
+        )
+    answer(result, [f"{key:>16}  {value}" for key, value in fields(result)], as_json)
+
+
+def fields(struct: Any) -> list[tuple[str, Any]]:
+    """Names and values of a struct, in order."""
+    return [(name, getattr(struct, name)) for name in struct.__struct_fields__]
+
+
+@main.command()
+@click.argument("journal", type=click.Path(path_type=Path))
+@click.option("--from", "since", help="ISO time (UTC): compare from here on.")
+@click.option("--to", "until", help="ISO time (UTC): stop here.")
+@click.option("--actor", help="Only this actor.")
+@as_json
+def replay(
+    journal: Path, since: str | None, until: str | None, actor: str | None, as_json: bool
+) -> None:
+    """Feed every actor what JOURNAL (.db or .jsonl) says it heard; it must say the same again.
+
+    Exit 1 when anything diverged, with the first divergence.
+
+    Example: smartload replay day.jsonl --json
+    """
+    from engine.journal import JournalError
+    from sim.replay import replay as replay_file
+
+    try:
+        report = replay_file(journal, since=since, until=until, actor=actor)
+    except JournalError as error:
+        fail(str(error), WRONG_USE)
+    lines = [f"{report.heard} heard, {report.said} said, {report.diverged} diverged"]
+    if report.first_divergence is not None:
+        first = report.first_divergence
+        lines += [f"first: n={first.n} {first.at} {first.actor}", f"  heard    {first.heard!r}"]
+        lines += [f"  recorded {first.recorded!r}", f"  replayed {first.replayed!r}"]
+    answer(report, lines, as_json)
+    sys.exit(SAYS_NO if report.diverged else 0)
+
+
+@main.command()
+@click.argument("journal", type=click.Path(path_type=Path))
+@click.option("--jsonl", type=click.Path(path_type=Path), required=True, help="File to write.")
+def export(journal: Path, jsonl: Path) -> None:
+    """Write everything heard and said in JOURNAL as JSON Lines (first line: the header).
+
+    Example: smartload export day.db --jsonl day.jsonl
+    """
+    from engine.journal import JournalError
+    from engine.journal import export as export_journal
+
+    try:
+        count = export_journal(journal, jsonl)
+    except JournalError as error:
+        fail(str(error), WRONG_USE)
+    click.echo(f"{count} handled messages written to {jsonl}")
+
+
+@main.command()
+@click.option("--url", default="http://127.0.0.1:8099", show_default=True, help="The page.")
+@click.option("--at", "at_time", help="Local time HH:MM, or an ISO time: that slot of the plan.")
+@click.option("--car", help="Only this car.")
+@click.option("--language", type=click.Choice(["de", "en"]), default="en", show_default=True)
+def why(url: str, at_time: str | None, car: str | None, language: str) -> None:
+    """Say what is done now (or is planned) and why, from a running controller.
+
+    Example: smartload why --at 03:15 --car Zoe
+    """
+    from engine.why import WhyError, explain
+
+    try:
+        click.echo("\n".join(explain(url, at_time, car, language)))
+    except WhyError as error:
+        fail(str(error), UNREACHABLE if error.unreachable else SAYS_NO)
+
+
+@main.command()
+@click.argument("what", type=click.Choice(["messages"]))
+@as_json
+def bench(what: str, as_json: bool) -> None:
+    """Benchmarks with ratios measured in one run. `messages`: deliveries of the stepped runtime.
+
+    Example: smartload bench messages --json
+    """
+    from sim.bench import bench_messages
+
+    result = {"messages": bench_messages}[what]()
+    lines = [f"{key:>28}  {value}" for key, value in result.items()]
+    click.echo(json_module.dumps(result) if as_json else "\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()

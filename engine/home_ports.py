@@ -1,0 +1,64 @@
+"""The ports of one live home, from its configuration: each with a connection of its own."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.cars import HttpCar, ManualCar
+from engine.clock import Clock
+from engine.evcc import BatteryKeeper, EvccReader, EvccWriter
+from engine.evcc_http import EvccPush
+from engine.live import Source
+from engine.messages import Message
+from engine.settings import Settings
+from engine.system import AnyEndpoint
+from engine.transport import Transport
+
+if TYPE_CHECKING:
+    from engine.config import CarConnection
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How the outside is reached. `transport` makes a new connection to evcc at each call."""
+
+    transport: Callable[[], Transport]
+    push_url: str | None = None
+    push_headers: Mapping[str, str] = field(default_factory=dict)
+    cars: Mapping[str, "CarConnection"] = field(default_factory=dict)
+
+    def sources(self, publish: Callable[[Message], None], clock: Clock) -> list[Source]:
+        """What publishes by itself: evcc's push."""
+        if self.push_url is None:
+            return []
+        return [EvccPush(self.push_url, publish, clock, dict(self.push_headers))]
+
+
+def ports_of(reach: Reach, settings: Settings, clock: Clock, folder: Path) -> list[AnyEndpoint]:
+    """Reader, writer and battery keeper apart (a slow read delays no renewal); one port per car."""
+    ports: list[AnyEndpoint] = [
+        EvccReader(reach.transport(), clock),
+        EvccWriter(reach.transport(), clock),
+        BatteryKeeper(reach.transport(), clock),
+    ]
+    for car in settings.cars:
+        if car.disabled:
+            continue
+        if car.source == "http" and car.name in reach.cars:
+            connection = reach.cars[car.name]
+            ports.append(
+                HttpCar(
+                    vehicle=car.name,
+                    url=connection.url,
+                    soc_path=connection.soc_path,
+                    soc_regex=connection.soc_regex,
+                    measured_path=connection.measured_path,
+                    headers=connection.headers,
+                    timeout_s=connection.timeout_s,
+                    clock=clock,
+                )
+            )
+        elif car.source == "manual":
+            ports.append(ManualCar(car.name, folder / "manual_soc.json", clock))
+    return ports

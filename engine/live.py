@@ -1,0 +1,139 @@
+"""A cast on threads, with a clock that ticks, a journal, and an orderly end."""
+
+import fcntl
+import logging
+import os
+import threading
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from engine.clock import WallClock
+from engine.journal import Journal
+from engine.messages import ConfigRead, StopAsked, Tick
+from engine.settings import Settings
+from engine.system import AnyEndpoint
+from engine.threads import ThreadSystem
+
+log = logging.getLogger("smartload.live")
+
+
+class Source(Protocol):
+    """Something that publishes by itself, on a thread of its own (evcc's push)."""
+
+    def start(self) -> None:
+        """Begin."""
+
+    def stop(self) -> None:
+        """End; returns when its thread is gone."""
+
+
+class AlreadyRunningError(Exception):
+    """Another SmartLoad uses this data folder."""
+
+
+class DataFolder:
+    """The folder that one running controller owns. Entering it takes the lock."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock: int | None = None
+
+    def __enter__(self) -> Self:
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._lock = os.open(self.path / "smartload.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._lock)
+            self._lock = None
+            raise AlreadyRunningError(
+                f"{self.path}: another SmartLoad runs with this data folder; stop it, or give "
+                "another folder with --data"
+            ) from error
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+class Live:
+    """Runs minds and ports on threads until stopped; publishes `Tick` every `settings.tick_s`."""
+
+    def __init__(
+        self, settings: Settings, cast: Iterable[AnyEndpoint], clock: WallClock, journal: Journal
+    ) -> None:
+        self.clock = clock
+        self.settings = settings
+        self.system = ThreadSystem(clock, journal)
+        self._cast = list(cast)
+        self._journal = journal
+        self._sources: list[Source] = []
+        self._stop = threading.Event()
+        self._ticker = threading.Thread(target=self._tick, name="smartload-clock", daemon=True)
+        self.ticked_at: datetime | None = None
+
+    def add(self, source: Source) -> None:
+        """Let `source` start and stop with the system."""
+        self._sources.append(source)
+
+    def start(self) -> None:
+        """Seat everyone, say the configuration, and let time run."""
+        self.system.enter(self._cast)
+        self.system.publish(ConfigRead(at=self.clock.now(), settings=self.settings))
+        for source in self._sources:
+            source.start()
+        self._ticker.start()
+
+    def _tick(self) -> None:
+        step = timedelta(seconds=self.settings.tick_s)
+        zero = datetime(2000, 1, 1, tzinfo=UTC)
+        at = self.clock.now()
+        while not self._stop.is_set():
+            self.system.publish(Tick(at=at))
+            self.ticked_at = at
+            self._journal.flush()
+            now = self.clock.now()
+            at = zero + ((now - zero) // step + 1) * step  # aligned, and never two for one
+            self._stop.wait(self.clock.real_s_until(at))
+            at = max(at, self.clock.now())
+
+    def wait(self) -> None:
+        """Block until `ask_stop`."""
+        while not self._stop.wait(1.0):
+            continue
+
+    def ask_stop(self, *_: Any) -> None:
+        """End `wait` (usable as a signal handler)."""
+        self._stop.set()
+
+    def stop(self) -> None:
+        """Give everything back to evcc, then stop everyone in order."""
+        self._stop.set()
+        self._ticker.join(5)
+        for source in reversed(self._sources):
+            source.stop()
+        self.system.publish(StopAsked(at=self.clock.now()))
+        if not self.system.settle(15):
+            log.warning("not everything was given back within 15 s: %s", self.system.waiting())
+        self.system.stop()
+        self._journal.close()
+
+    def health(self) -> dict[str, Any]:
+        """What the runtime knows of itself, for `/health`."""
+        return {
+            "hands_off": self.system.hands_off,
+            "failures": self.system.failures(),
+            "waiting": {name: n for name, n in self.system.waiting().items() if n},
+            "actors": sorted(endpoint.name for endpoint in self._cast),
+            "ticked_at": self.ticked_at,
+        }
