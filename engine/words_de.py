@@ -70,6 +70,12 @@ SENTENCES: Mapping[str, str] = {
     "car_waits_for_sun": "[{vehicle}: ]wartet auf Sonne[; {price_eur_kwh} aus dem Netz ist zu "
     "teuer][, unter {limit_eur_kwh} würde es laden].",
     "car_full": "[{vehicle}: ]Ladeziel erreicht[ ({soc_pct})].",
+    "battery_reserve": "Der Haus-Akku behält seine Reserve[: Strom kostet {price_eur_kwh}, "
+    "gespeicherter ist {value_eur_kwh} wert].",
+    "car_from_battery": "[{vehicle}: ]lädt aus dem Haus-Akku mit kleiner Leistung"
+    "[; aus dem Netz wären es {price_eur_kwh}].",
+    "car_waits_for_battery": "[{vehicle}: ]lädt später aus dem Haus-Akku[, ab {next_at}]"
+    "[ statt für {price_eur_kwh} jetzt].[ Unter {limit_eur_kwh} würde es jetzt laden.]",
     "car_done": "[{vehicle}: ]bekommt nach Plan alles, was es braucht.",
     "car_negative_price": "[{vehicle}: ]lädt, weil Strom Geld bringt[: {price_eur_kwh}].",
     "car_no_prices": "[{vehicle}: ]keine Preise bekannt, darum wird nur für Abfahrten geladen.",

@@ -70,6 +70,12 @@ SENTENCES: Mapping[str, str] = {
     "car_waits_for_sun": "[{vehicle}: ]waits for the sun[; {price_eur_kwh} from the grid is too "
     "dear][, below {limit_eur_kwh} it would charge].",
     "car_full": "[{vehicle}: ]target reached[ ({soc_pct})].",
+    "battery_reserve": "The house battery keeps its reserve[: power costs {price_eur_kwh}, "
+    "stored energy is worth {value_eur_kwh}].",
+    "car_from_battery": "[{vehicle}: ]charges from the house battery at low power"
+    "[; from the grid it would be {price_eur_kwh}].",
+    "car_waits_for_battery": "[{vehicle}: ]will charge from the house battery[, from {next_at}]"
+    "[ instead of for {price_eur_kwh} now].[ Below {limit_eur_kwh} it would charge now.]",
     "car_done": "[{vehicle}: ]gets all that it needs by the plan.",
     "car_negative_price": "[{vehicle}: ]charges because power pays[: {price_eur_kwh}].",
     "car_no_prices": "[{vehicle}: ]no prices known, so charging is for departures only.",

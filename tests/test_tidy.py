@@ -1,4 +1,4 @@
-"""The architecture, held by tests: who may import whom, what is banned where, how big things get."""
+"""The architecture, held by tests: who may import whom, what is banned, how big things get."""
 
 import ast
 import importlib
