@@ -239,10 +239,15 @@ class Collector(Actor[Hears, Says]):
 
         An answer without a value for now or later failed too: evcc may serve an outdated source.
         """
+        known = held.series
+        if tariff is not None and tariff.unchanged and known.start == today:
+            return Held(held.usage, known, at, failed=not known_from(known, at))
         new = None
         if tariff is not None and tariff.rates:
             new = self._series(tariff.usage, tariff.rates, today)
-            new = new if known_from(new, at) else None
+        elif tariff is not None and tariff.unchanged:
+            new = kept(held.series, None, today, at)
+        new = new if new is not None and known_from(new, at) else None
         series = kept(held.series, new, today, at)
         if tariff is None:
             return msgspec.structs.replace(held, series=series)

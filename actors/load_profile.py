@@ -6,6 +6,7 @@ special: bins are left out or visited twice (INV-35).
 
 import math
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TypeAlias
 from zoneinfo import ZoneInfo
 
@@ -41,6 +42,7 @@ def empty(kinds: int) -> Profile:
     return Profile((0.0,) * (BINS * kinds), (0.0,) * (BINS * kinds))
 
 
+@lru_cache(maxsize=2048)
 def _offset_s(stamp_s: int, zone: ZoneInfo) -> int:
     offset = datetime.fromtimestamp(stamp_s, zone).utcoffset() or timedelta(0)
     return int(offset.total_seconds())
@@ -70,7 +72,9 @@ def local_bins(first: int, count: int, zone: ZoneInfo) -> Bins:
 
 def local_bin(slot: int, zone: ZoneInfo) -> int:
     """The bin of one slot."""
-    return int(local_bins(slot, 1, zone)[0])
+    local_s = slot * SLOT_S + _offset_s(slot * SLOT_S, zone)
+    weekday = (local_s // DAY_S + 3) % 7
+    return (BINS if weekday >= 5 else 0) + local_s % DAY_S // SLOT_S
 
 
 def slot_number(at: datetime) -> int:

@@ -28,22 +28,24 @@ from engine.values import Site, Tariff, Why, find
 
 __all__ = ["BatteryKeeper", "EvccReader", "EvccWriter"]
 
+IN_FULL = timedelta(hours=1)
 RETRY = timedelta(seconds=10)
 STALE_READ = timedelta(seconds=30)
 """A reading that arrives after a write may have been made before it; not for longer than this."""
 
 
 class EvccReader(Port[EvccReadDue, EvccRead | EvccSilent]):
-    """Reads the state and the tariffs asked for. Of these it keeps the last answer, unread again.
+    """Reads the state and the tariffs asked for.
 
-    A read that was not answered is tried once more (INV-61); of the tariffs only the first silence
-    is waited for, so all takes at most three timeouts.
+    A tariff that is byte for byte the last one is said to be unchanged, without its some 300
+    entries, but once an hour in full. A read that was not answered is tried once more (INV-61); of
+    the tariffs only the first silence is waited for, so all takes at most three timeouts.
     """
 
     def __init__(self, transport: Transport, clock: Clock) -> None:
         self._transport = transport
         self._clock = clock
-        self._last: dict[str, tuple[Answer, Tariff]] = {}
+        self._last: dict[str, tuple[Answer, datetime]] = {}
 
     def on(self, message: EvccReadDue) -> Iterator[EvccRead | EvccSilent]:
         try:
@@ -81,12 +83,16 @@ class EvccReader(Port[EvccReadDue, EvccRead | EvccSilent]):
         return tuple(tariffs)
 
     def _tariff(self, usage: str, answer: Answer) -> Tariff:
-        """The same bytes are the same tariff: some 300 entries need no second reading."""
-        last = self._last.get(usage)
-        if last is None or last[0] != answer:
-            last = (answer, tariff_from(usage, answer.status, answer.body))
-            self._last[usage] = last
-        return last[1]
+        now = self._clock.now()
+        last, said_at = self._last.get(usage, (None, now))
+        if last == answer and now - said_at < IN_FULL and answer.status == 200:
+            return Tariff(usage, None, unchanged=True)
+        tariff = tariff_from(usage, answer.status, answer.body)
+        if tariff.rates is None:
+            self._last.pop(usage, None)
+        else:
+            self._last[usage] = (answer, now)
+        return tariff
 
     def close(self) -> None:
         self._transport.close()

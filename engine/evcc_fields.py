@@ -20,6 +20,10 @@ class EvccUnreadable(Exception):  # noqa: N818 - it is a fact about evcc, named 
         self.reason = reason
 
 
+UNREAD = frozenset({"forecast", "statistics", "evopt", "evopt-batteries"})
+_parts = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
 def decoded(body: bytes) -> Any:
     """The JSON in `body`. Raises EvccUnreadable.
 
@@ -36,6 +40,15 @@ def decoded(body: bytes) -> Any:
         return json.loads(body)
     except (ValueError, RecursionError) as error:
         raise EvccUnreadable(f"no JSON: {str(error)[:80]}") from error
+
+
+def decoded_state(body: bytes) -> Any:
+    """A state without the long parts that nobody here reads. Raises EvccUnreadable."""
+    try:
+        parts = _parts.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return decoded(body)
+    return {key: decoded(bytes(part)) for key, part in parts.items() if key not in UNREAD}
 
 
 def unwrapped(payload: Any) -> Any:

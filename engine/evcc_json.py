@@ -10,6 +10,7 @@ from typing import Any
 from engine.evcc_fields import (
     EvccUnreadable,
     decoded,
+    decoded_state,
     listing,
     mapping,
     moment,
@@ -47,7 +48,7 @@ def site_from(payload: bytes | object) -> Site:
 
     Raises EvccUnreadable when it is empty, no JSON, or says that evcc is not ready.
     """
-    state = unwrapped(decoded(payload) if isinstance(payload, bytes) else payload)
+    state = unwrapped(decoded_state(payload) if isinstance(payload, bytes) else payload)
     if not isinstance(state, dict):
         raise EvccUnreadable("no state: not a JSON object")
     _demand_ready(state)

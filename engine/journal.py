@@ -20,6 +20,7 @@ from engine.messages import Message
 
 SCHEMA = 1
 _encode = msgspec.json.Encoder().encode
+_rows = msgspec.json.Decoder(list[tuple[str, int, list[int]]]).decode
 _Handled = tuple[str, Message, tuple[Message, ...]]
 
 
@@ -48,34 +49,34 @@ class Line(msgspec.Struct, frozen=True):
 
 
 def pack(handled: Iterable[_Handled]) -> bytes:
-    """One chunk: the distinct messages, an empty line, then `actor heard said,said` by number."""
+    """One chunk: the distinct messages, an empty line, then `[[actor, heard, [said]]]` by number.
+
+    Messages are told apart by identity: the same one goes to every hearer.
+    """
     numbers: dict[int, int] = {}
     bodies: list[bytes] = []
-    rows: list[str] = []
-
-    def number(message: Message) -> int:
-        key = id(message)
-        if key not in numbers:
-            numbers[key] = len(bodies)
-            bodies.append(_encode(message))
-        return numbers[key]
-
+    rows: list[tuple[str, int, list[int]]] = []
     for actor, heard, said in handled:
-        rows.append(f"{actor} {number(heard)} {','.join([str(number(one)) for one in said])}")
-    return b"\n".join(bodies) + b"\n\n" + "\n".join(rows).encode()
+        spoken = []
+        for message in (*said, heard):
+            number = numbers.get(id(message))
+            if number is None:
+                number = numbers[id(message)] = len(bodies)
+                bodies.append(_encode(message))
+            spoken.append(number)
+        rows.append((actor, spoken.pop(), spoken))
+    return b"\n".join([*bodies, b"", _encode(rows)])
 
 
 def unpack(chunk: bytes, first_n: int) -> Iterator[bytes]:
     """The export lines of one chunk, without line ends."""
     head, _, tail = chunk.partition(b"\n\n")
     bodies = head.split(b"\n")
-    for k, row in enumerate(tail.split(b"\n")):
-        actor, heard_number, said_numbers = row.split(b" ")
-        heard = bodies[int(heard_number)]
-        at = _at_of(heard)
-        said = b",".join([bodies[int(one)] for one in said_numbers.split(b",") if one])
+    for k, (actor, heard_number, said_numbers) in enumerate(_rows(tail)):
+        heard = bodies[heard_number]
+        said = b",".join([bodies[one] for one in said_numbers])
         yield b'{"n":%d,"at":"%b","actor":"%b","heard":%b,"said":[%b]}' % (
-            first_n + k, at, actor, heard, said
+            first_n + k, _at_of(heard), actor.encode(), heard, said
         )  # fmt: skip
 
 
@@ -88,8 +89,9 @@ def _at_of(body: bytes) -> bytes:
 class Journal:
     """Records handled messages; a recorder for either runtime (any thread may record).
 
-    `file` None keeps nothing but the hash. `compress` suits live rates; simulation is faster
-    without. `flush_every` handled messages make a chunk; live, the ticker flushes.
+    `file` None keeps nothing but the hash. `live` compresses and survives a power cut; a
+    simulation that dies is run again. `flush_every` handled messages make a chunk; live, the
+    ticker flushes.
     """
 
     def __init__(
@@ -98,17 +100,17 @@ class Journal:
         header: Header,
         *,
         flush_every: int = 4000,
-        compress: bool = False,
+        live: bool = False,
         hashing: bool = True,
     ) -> None:
         self._lock = threading.Lock()
         self._flush_every = flush_every
-        self._compress = compress
+        self._compress = live
         self._waiting: list[_Handled] = []
         self._n = 0
         self._header = _encode(header)
         self._hash = hashlib.sha256(self._header + b"\n") if hashing else None
-        self._db = _open(file, self._header) if file is not None else None
+        self._db = _open(file, self._header, live) if file is not None else None
 
     def record(self, actor: str, heard: Message, said: tuple[Message, ...]) -> None:
         """Keep one handled message."""
@@ -152,7 +154,7 @@ class Journal:
             self._db = None
 
 
-def _open(file: Path, header: bytes) -> sqlite3.Connection:
+def _open(file: Path, header: bytes, durable: bool) -> sqlite3.Connection:
     """A fresh journal at `file`; one that is there is kept aside as `*.1`, `*.2`, …"""
     if file.exists():
         aside = next(
@@ -161,8 +163,9 @@ def _open(file: Path, header: bytes) -> sqlite3.Connection:
         file.rename(aside)
     file.parent.mkdir(parents=True, exist_ok=True)
     db = sqlite3.connect(file, check_same_thread=False)
-    db.execute("PRAGMA journal_mode=WAL")
-    db.execute("PRAGMA synchronous=NORMAL")
+    db.execute("PRAGMA page_size=16384")
+    db.execute(f"PRAGMA journal_mode={'WAL' if durable else 'MEMORY'}")
+    db.execute(f"PRAGMA synchronous={'NORMAL' if durable else 'OFF'}")
     db.execute("CREATE TABLE header (body BLOB)")
     db.execute("CREATE TABLE chunks (first_n INTEGER PRIMARY KEY, at TEXT, zip INTEGER, body BLOB)")
     db.execute("INSERT INTO header VALUES (?)", (header,))

@@ -26,7 +26,7 @@ from engine.values import (
 )
 
 
-class Message(msgspec.Struct, frozen=True, tag=True, tag_field="type"):
+class Message(msgspec.Struct, frozen=True, tag=True, tag_field="type", gc=False):
     """Base of all messages. `newest_wins`: a waiting one of its type is replaced, live."""
 
     newest_wins: ClassVar[bool] = False

@@ -16,11 +16,15 @@ from engine.slots import SLOT, slot_of, slots_between
 Utc = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
-class Value(msgspec.Struct, frozen=True):
-    """Base of all values: frozen; equality and JSON by fields."""
+class Value(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """Base of all values: frozen; equality and JSON by fields, those at their default left out.
+
+    Values that come by the hundred in one message are JSON arrays (`array_like`). What is frozen to
+    the bottom holds no cycles: the garbage collector need not look (`gc=False`).
+    """
 
 
-class Why(Value, frozen=True):
+class Why(Value, frozen=True, array_like=True):
     """A structured reason: a code of `engine/words.py` and the numbers its sentence needs.
 
     Number names end in their unit; names ending in `_at` hold ISO times in UTC.
@@ -70,11 +74,12 @@ class Series(Value, frozen=True):
 
     def window(self, start: datetime, count: int) -> tuple[float | None, ...]:
         """`count` values from the slot that contains `start` on, None where unknown."""
-        offset = slots_between(self.start, start)
-        known = self.values
-        return tuple(
-            known[k] if 0 <= k < len(known) else None for k in range(offset, offset + count)
-        )
+        first = slots_between(self.start, start)
+        before, after = max(0, -first), max(0, first + count - len(self.values))
+        known = self.values[max(0, first) : max(0, first + count)]
+        if not before and not after:
+            return known
+        return ((None,) * before + known + (None,) * after)[:count]
 
     @property
     def end(self) -> datetime:
@@ -82,7 +87,7 @@ class Series(Value, frozen=True):
         return self.start + len(self.values) * SLOT
 
 
-class Rate(Value, frozen=True):
+class Rate(Value, frozen=True, array_like=True):
     """One entry of an evcc tariff; `value` in currency/kWh, or W for `solar` (evcc-api.md §2)."""
 
     start: Utc
@@ -91,11 +96,15 @@ class Rate(Value, frozen=True):
 
 
 class Tariff(Value, frozen=True):
-    """One tariff as evcc sent it. `rates` is None when evcc has none or it failed (404)."""
+    """One tariff as evcc sent it. `rates` is None when evcc has none or it failed (404).
+
+    `unchanged`: evcc answered what it answered last time; `rates` is None, the last ones hold.
+    """
 
     usage: str
     rates: tuple[Rate, ...] | None
     reason: str = ""
+    unchanged: bool = False
 
 
 class Battery(Value, frozen=True):
@@ -247,7 +256,7 @@ class Turn(Value, frozen=True):
     waiting: tuple[str, ...] = ()
 
 
-class PlanCar(Value, frozen=True):
+class PlanCar(Value, frozen=True, array_like=True):
     """One car in one slot of a plan. `charge_kw` is the mean of the slot."""
 
     vehicle: str
@@ -258,7 +267,7 @@ class PlanCar(Value, frozen=True):
     why: Why
 
 
-class PlanSlot(Value, frozen=True):
+class PlanSlot(Value, frozen=True, array_like=True):
     """One slot of a plan. Powers are means over `duration_s`; SoC is at the slot's end."""
 
     start: Utc

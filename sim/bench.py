@@ -10,7 +10,8 @@ from typing import Any, Union
 import msgspec
 
 from actors import CAST
-from engine.actor import Actor
+from engine.actor import Actor, Port
+from engine.evcc import BatteryKeeper, EvccReader, EvccWriter
 from engine.journal import Journal, lines_of
 from engine.messages import MESSAGES, Message
 from engine.steps import StepSystem
@@ -19,7 +20,8 @@ from sim.run import header_for, simulate
 from sim.scenario_files import load_scenario
 
 SCENARIO = "winter-week"
-REPEATS = 3
+REPEATS = 5
+EVCC_PORTS: tuple[type[Port[Any, Any]], ...] = (EvccReader, EvccWriter, BatteryKeeper)
 
 
 class _Nothing(msgspec.Struct, frozen=True):
@@ -37,13 +39,23 @@ def _echo(mind: type[Actor[Any, Any]], said: deque[tuple[Message, ...]]) -> Acto
     return echo()
 
 
+def _deaf(port: type[Port[Any, Any]]) -> Port[Any, Any]:
+    """A port that hears what this one hears and answers nothing: its answers come as recorded."""
+
+    def on(self: Any, message: Message) -> Iterator[Message]:
+        return iter(())
+
+    deaf: type[Port[Any, Any]] = type(port.__name__, (Port,), {"on": on, "hears": port.hears})
+    return deaf()
+
+
 def bench_messages() -> dict[str, float]:
     """Deliveries per second of the stepped runtime, journal on, in the mix of a simulated day.
 
     A day of the winter scenario is recorded with every actor. Then the same messages go through
-    the runtime and a journal on disk, said by actors that only repeat what was recorded:
-    `deliveries_per_s` is the runtime and the journal. `with_actors_per_s` is the day itself,
-    planning and pretend home included.
+    the runtime and a journal on disk, said by actors that only repeat what was recorded, to the
+    same hearers: `deliveries_per_s` (the median of the passes) is the runtime and the journal.
+    `with_actors_per_s` is the day itself, planning and pretend home included.
     """
     scenario = load_scenario(SCENARIO)
     with tempfile.TemporaryDirectory() as folder:
@@ -55,6 +67,7 @@ def bench_messages() -> dict[str, float]:
         rates = [_rate(scenario, lines, Path(folder) / f"{k}.db") for k in range(REPEATS)]
     return {
         "deliveries_per_s": round(sorted(rates)[REPEATS // 2]),
+        "deliveries_per_s_best": round(max(rates)),
         "deliveries_per_day": len(lines),
         "with_actors_per_s": round(len(lines) / day_s),
     }
@@ -78,7 +91,7 @@ def _rate(scenario: Any, lines: list[tuple[Any, Message]], file: Path) -> float:
             outside.append(heard)
     journal = Journal(file, header_for(scenario, 1, 1), hashing=False)
     system = StepSystem(scenario.sim.start, journal)
-    system.enter([_echo(mind, said[mind.__name__]) for mind in CAST])
+    system.enter([*(_echo(mind, said[mind.__name__]) for mind in CAST), *map(_deaf, EVCC_PORTS)])
     began = perf_counter()
     for message in outside:
         system.publish(message)

@@ -1,7 +1,7 @@
 """Exact replay: each actor is fed what it heard and must say what it said (design §3, §9)."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Union
@@ -52,21 +52,25 @@ def replay(
     """Feed every actor what `file` (journal or export) says it heard; stop at nothing, count all.
 
     Lines before `since` only rebuild memories; they are not compared. Raises JournalError for a
-    file that is no journal, holds an unknown actor or message, or a line that cannot be read.
+    file that is no journal, holds an unknown actor or message, or a line that cannot be read, for
+    an unknown `actor`, and for a `since` or `until` that is no ISO time (UTC without a zone).
     """
+    begin, end = moment(since), moment(until)
     lines = lines_of(file)
     first = next(lines, None)
     if first is None:
         raise JournalError(f"{file}: empty; give a journal (.db) or an export (.jsonl)")
     header_of(first)
     seats = {mind.name: mind for mind in (minds if minds is not None else cast())}
+    if actor is not None and actor not in seats:
+        raise JournalError(f"there is no actor {actor!r}; there are {', '.join(seats)}")
     heard = said = diverged = 0
     first_divergence: Divergence | None = None
     times: list[str] = []
     began = perf_counter()
     for raw in lines:
         line, message = read(file, raw)
-        if until is not None and line.at > until:
+        if end is not None and datetime.fromisoformat(line.at) > end:
             break
         if line.actor not in seats:
             known = ", ".join(seats)
@@ -77,7 +81,7 @@ def replay(
         times = [times[0], line.at] if times else [line.at]
         if progress is not None:
             progress(line.at)
-        if since is not None and line.at < since:
+        if begin is not None and datetime.fromisoformat(line.at) < begin:
             continue
         heard += 1
         said += len(line.said)
@@ -94,6 +98,19 @@ def replay(
     wall_s = max(1e-9, perf_counter() - began)
     covered_s = seconds_between(times[0], times[-1]) if times else 0.0
     return Report(heard, said, diverged, first_divergence, round(covered_s / wall_s, 1))
+
+
+def moment(text: str | None) -> datetime | None:
+    """The time that a person wrote. Raises JournalError."""
+    if text is None:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise JournalError(
+            f"{text!r} is no time; write it like 2026-01-31T12:00 (UTC) or with its zone"
+        ) from error
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def read(file: Path, raw: bytes) -> tuple[Line, Message]:

@@ -6,6 +6,11 @@ from collections.abc import Iterator
 
 import pykka
 import pytest
+from hypothesis import settings
+
+# the same cases in every run, on every machine; how long one takes is not a test
+settings.register_profile("same", derandomize=True, deadline=None, print_blob=True)
+settings.load_profile("same")
 
 
 @pytest.fixture(autouse=True)
