@@ -15,10 +15,10 @@ from typing import Any
 
 import pykka
 
-from engine.actor import Actor, Port
+from engine.actor import Port
 from engine.clock import VirtualClock
 from engine.messages import Message
-from engine.system import AnyEndpoint, NoRecorder, Recorder, handle, routes_of
+from engine.system import AnyEndpoint, NoRecorder, Recorder, Runtime, handle, routes_of
 
 
 class _Idle(BaseException):
@@ -92,7 +92,7 @@ class _Seat(pykka.Actor):
         self.system.failure = exception_value
 
 
-class StepSystem:
+class StepSystem(Runtime):
     """Runs a cast under virtual time, deterministically; a failure raises at once.
 
     `shuffle` delivers ready messages in an order drawn from `seed` instead of first in, first out.
@@ -108,7 +108,7 @@ class StepSystem:
         seed: int = 0,
         latency_s: dict[str, float] | None = None,
     ) -> None:
-        self.clock = VirtualClock(start)
+        self.clock: VirtualClock = VirtualClock(start)
         self.recorder: Recorder = recorder or NoRecorder()
         self.seats: dict[str, _Seat] = {}
         self.ready: deque[_Inbox] = deque()
@@ -192,19 +192,9 @@ class StepSystem:
             self.settle()
         self.clock.move_to(to)
 
-    def tick(self, message: Message) -> None:
-        """Move time to `message.at`, say it, and let everyone finish."""
-        self.advance(message.at)
-        self.publish(message)
-        self.settle()
-
-    def memories(self) -> dict[str, bytes]:
-        """The snapshot of every actor."""
-        return {
-            name: seat.endpoint.snapshot()
-            for name, seat in self.seats.items()
-            if isinstance(seat.endpoint, Actor)
-        }
+    def endpoints(self) -> list[AnyEndpoint]:
+        """Everyone seated."""
+        return [seat.endpoint for seat in self.seats.values()]
 
     def stop(self) -> None:
         """Close the ports and forget everyone."""

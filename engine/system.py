@@ -1,14 +1,13 @@
 """Routes from headers: who hears what, whatever runtime moves the messages."""
 
-import logging
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any, Protocol, TypeAlias
 
 from engine.actor import Actor, Endpoint, Port
 from engine.clock import Clock
 from engine.messages import Message
-
-log = logging.getLogger("smartload.system")
 
 AnyEndpoint: TypeAlias = Endpoint[Any, Any]
 AnyActor: TypeAlias = Actor[Any, Any]
@@ -38,22 +37,44 @@ def routes_of(cast: Iterable[AnyEndpoint]) -> dict[type[Message], list[str]]:
     return routes
 
 
-class System(Protocol):
-    """What the compositions need of a runtime."""
+class Runtime(ABC):
+    """What both runtimes have in common; `enter`, `publish` and `settle` are their own."""
 
     clock: Clock
 
+    @abstractmethod
     def enter(self, cast: Iterable[AnyEndpoint]) -> None:
         """Seat everyone and start."""
 
+    @abstractmethod
     def publish(self, message: Message) -> None:
         """Hand a message to everyone whose header names its type."""
 
-    def memories(self) -> dict[str, bytes]:
-        """The snapshot of every actor."""
+    @abstractmethod
+    def advance(self, to: datetime) -> None:
+        """Under a virtual clock: move time to `to`, ringing the ports' timers on the way."""
 
+    @abstractmethod
+    def settle(self) -> object:
+        """Let everyone finish what they have to do."""
+
+    @abstractmethod
+    def endpoints(self) -> Iterable[AnyEndpoint]:
+        """Everyone seated."""
+
+    @abstractmethod
     def stop(self) -> None:
         """Stop everyone, in reverse order; close the ports."""
+
+    def tick(self, message: Message) -> None:
+        """Under a virtual clock: move time to `message.at`, say it, and let everyone finish."""
+        self.advance(message.at)
+        self.publish(message)
+        self.settle()
+
+    def memories(self) -> dict[str, bytes]:
+        """The snapshot of every actor."""
+        return {one.name: one.snapshot() for one in self.endpoints() if isinstance(one, Actor)}
 
 
 def handle(endpoint: AnyEndpoint, message: Message, recorder: Recorder) -> tuple[Message, ...]:
@@ -63,11 +84,11 @@ def handle(endpoint: AnyEndpoint, message: Message, recorder: Recorder) -> tuple
     before = endpoint.memory
     try:
         said = tuple(endpoint.on(message))
+        for one in said:
+            if type(one) not in endpoint.says:
+                raise TypeError(f"{endpoint.name} said {type(one).__name__}, not in its header")
     except BaseException:
         endpoint.memory = before
         raise
-    for one in said:
-        if type(one) not in endpoint.says:
-            raise TypeError(f"{endpoint.name} said {type(one).__name__}, not in its header")
     recorder.record(endpoint.name, message, said)
     return said

@@ -18,7 +18,7 @@ import pykka
 from engine.actor import Actor, Port
 from engine.clock import Clock, VirtualClock
 from engine.messages import ActorFailed, HandsOff, Message
-from engine.system import AnyEndpoint, NoRecorder, Recorder, handle, routes_of
+from engine.system import AnyEndpoint, NoRecorder, Recorder, Runtime, handle, routes_of
 from engine.values import Why
 
 log = logging.getLogger("smartload.threads")
@@ -120,7 +120,7 @@ class _Seat(pykka.ThreadingActor):
             super()._actor_loop_teardown()
 
 
-class ThreadSystem:
+class ThreadSystem(Runtime):
     """Runs a cast live, each endpoint on its own thread."""
 
     def __init__(self, clock: Clock, recorder: Recorder | None = None) -> None:
@@ -240,19 +240,9 @@ class ThreadSystem:
             self.settle()
         self.clock.move_to(to)
 
-    def tick(self, message: Message) -> None:
-        """Under a virtual clock: move time to `message.at`, say it, and let everyone finish."""
-        self.advance(message.at)
-        self.publish(message)
-        self.settle()
-
-    def memories(self) -> dict[str, bytes]:
-        """The snapshot of every actor."""
-        return {
-            name: endpoint.snapshot()
-            for name, endpoint in self._endpoints.items()
-            if isinstance(endpoint, Actor)
-        }
+    def endpoints(self) -> list[AnyEndpoint]:
+        """Everyone seated."""
+        return list(self._endpoints.values())
 
     def waiting(self) -> dict[str, int]:
         """Messages waiting per seat (for `/health`)."""
