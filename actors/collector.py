@@ -9,6 +9,7 @@ import msgspec
 
 from engine.actor import Actor
 from engine.messages import (
+    ActorFailed,
     ConfigRead,
     EvccLost,
     EvccNudged,
@@ -36,7 +37,7 @@ PATIENCE_S = 30.0
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NOTHING = Series(EPOCH)
 
-Hears: TypeAlias = ConfigRead | Tick | EvccNudged | EvccRead | EvccSilent
+Hears: TypeAlias = ConfigRead | Tick | EvccNudged | EvccRead | EvccSilent | ActorFailed
 Says: TypeAlias = (
     EvccReadDue | SiteMeasured | RatesChanged | VehiclePlugged | VehicleUnplugged | EvccLost
 )
@@ -122,6 +123,10 @@ class Collector(Actor[Hears, Says]):
             case EvccSilent():
                 self._remember(waiting=False)  # no second attempt before the next tick
                 yield self._lost(message.at, message.at, message.reason)
+            case ActorFailed(heard=heard):
+                if heard == RatesChanged.__name__:
+                    # said on changes only: whoever fell over it would be without prices for hours
+                    self._remember(said=None)
             case _:
                 assert_never(message)
 

@@ -4,20 +4,25 @@ Load and sun will differ from the forecast, so a slot gets the mode whose *rule*
 given what stored energy is worth, not the mode nearest to a power (design §6).
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 
+from actors.planner_battery import (
+    BATTERY_BY_RULE,
+    GRID_SHARE,
+    NO_BATTERY,
+    TINY_KW,
+    BatteryPart,
+    BatterySlots,
+    battery_part,
+)
 from actors.planner_model import Array
-from actors.planner_problem import CarNeed, Grid, Prices, Problem, Store
+from actors.planner_problem import CarNeed, Grid, Prices, Problem
 from engine.values import BatteryMode, ChargeMode, PlanCar, PlanSlot, Why
 
-TINY_KW = 1e-3
-GRID_SHARE = 0.1
-"""Less than this share of a charging power from the grid is noise of the forecast."""
 NEAR_FULL = 0.6
-SERVES = 0.5
-"""The battery serves a slot in which it gives at least this share of what it could."""
 PRICE_EUR_KWH = 1e-4
 SHORTFALL_KWH = 0.01
 
@@ -79,43 +84,6 @@ def _table(problem: Problem, grid: Grid, flows: Flows) -> _Table:
     )
 
 
-def at_reserve(store: Store, missing_kw: float, available_kw: float) -> bool:
-    """Whether serving would go on below the reserve floor, which the inverter may not know."""
-    return missing_kw > TINY_KW and available_kw < SERVES * min(missing_kw, store.discharge_kw)
-
-
-def battery_rule(
-    store: Store,
-    *,
-    charge_kw: float,
-    discharge_kw: float,
-    missing_kw: float,
-    available_kw: float,
-    room_kw: float,
-) -> BatteryMode:
-    """The battery's mode in a slot: NORMAL serves the house and takes the sun, by itself.
-
-    `missing_kw`: what house and cars lack without the battery, negative where sun is left;
-    `available_kw` and `room_kw`: what it could give and take in this slot. CHARGE only where the
-    plan really buys for it (INV-13), HOLD only where it keeps what it could give, or leaves sun
-    that it could take and `hold` keeps it from taking it.
-    """
-    if not store.controllable:
-        return BatteryMode.NORMAL
-    spare_kw = max(0.0, -missing_kw)
-    if store.grid_charging and charge_kw - spare_kw > GRID_SHARE * store.charge_kw:
-        return BatteryMode.CHARGE
-    if at_reserve(store, missing_kw, available_kw):
-        return BatteryMode.HOLD
-    could_give = min(missing_kw, available_kw, store.discharge_kw)
-    if could_give > TINY_KW and discharge_kw < SERVES * could_give:
-        return BatteryMode.HOLD
-    could_take = min(spare_kw, room_kw, store.charge_kw)
-    if not store.hold_charges_from_pv and could_take > TINY_KW and charge_kw < SERVES * could_take:
-        return BatteryMode.HOLD
-    return BatteryMode.NORMAL
-
-
 def car_rule(
     car: CarNeed,
     *,
@@ -125,25 +93,29 @@ def car_rule(
     price: float,
     worth: float,
     hurry: bool,
+    due: bool = False,
 ) -> ChargeMode:
     """A car's mode in a slot; `pv` is also "not now" (design §7).
 
     Permission for the grid (`now`, `minpv`) only where the car's energy is worth this slot's price:
     a slot that charges for the sun's sake never gives it (INV-13). The house battery alone feeds a
-    car in `minpv`, which evcc holds at the minimum current.
+    car in `minpv`, which evcc holds at the minimum current; less than that only where it is `due`
+    before a departure: there the block ends at its limit.
     """
     if charge_kw <= TINY_KW:
         return ChargeMode.PV
     if hurry:
         return ChargeMode.NOW
     permitted = worth >= price - PRICE_EUR_KWH
+    if permitted and price < 0:
+        return ChargeMode.NOW  # sun that it leaves for later still earns the feed-in
     if from_grid_kw <= GRID_SHARE * charge_kw:
         fed = from_battery_kw > GRID_SHARE * charge_kw
-        enough = permitted or charge_kw >= 0.95 * car.min_kw
+        enough = permitted or due or charge_kw >= 0.95 * car.min_kw
         return ChargeMode.MINPV if fed and enough else ChargeMode.PV
     if not permitted:
         return ChargeMode.PV
-    near_full = charge_kw >= NEAR_FULL * car.max_kw or price < 0
+    near_full = charge_kw >= NEAR_FULL * car.max_kw
     partly = from_grid_kw < 0.5 * charge_kw or charge_kw <= 1.1 * car.min_kw
     return ChargeMode.MINPV if partly and not near_full else ChargeMode.NOW
 
@@ -166,71 +138,33 @@ def _hurries(car: CarNeed, grid: Grid, row: list[float], last: int | None) -> li
     return [flag or (k > last and row[k] > 0) for k, flag in enumerate(reversed(flags))]
 
 
-NO_BATTERY = Why("no_battery")
-BATTERY_WAITS = Why("battery_waits")
-BATTERY_RESERVE = Why("battery_reserve")
-BATTERY_BY_RULE = Why("battery_serves_by_rule")
 CAR_DONE = Why("car_done")
 CAR_FROM_BATTERY = Why("car_from_battery")
 CAR_SUN = Why("car_sun")
 CAR_TAKES_SUN_ONLY = Why("car_takes_sun_only")
 
 
-def _battery_why(mode: BatteryMode, table: _Table, k: int, price: float, value: float) -> Why:
-    """Why this mode: `price_eur_kwh` is the tariff, `value_eur_kwh` what stored energy is worth."""
-    if mode is BatteryMode.CHARGE:
-        code = "battery_buys"
-    elif mode is BatteryMode.HOLD:
-        code = "battery_keeps"
-    elif table.charge[k] > TINY_KW:
-        return Why("battery_takes_sun", (("value_eur_kwh", value),))
-    elif table.discharge[k] > TINY_KW:
-        code = "battery_serves"
-    else:
-        return BATTERY_WAITS
-    return Why(code, (("price_eur_kwh", price), ("value_eur_kwh", value)))
-
-
-class _Battery(NamedTuple):
-    """The battery's part of every slot."""
-
-    modes: list[BatteryMode | None]
-    whys: list[Why]
-
-
 def _battery_part(
-    problem: Problem, grid: Grid, flows: Flows, table: _Table, buy: list[float]
-) -> _Battery:
+    problem: Problem, grid: Grid, flows: Flows, table: _Table, buy: Array
+) -> BatteryPart:
     store, n = problem.store, len(grid.starts)
     if store is None:
-        return _Battery([None] * n, [NO_BATTERY] * n)
+        return BatteryPart([None] * n, [NO_BATTERY] * n)
     if flows.stored_value is None:
-        return _Battery([BatteryMode.NORMAL] * n, [BATTERY_BY_RULE] * n)
-    lack = np.array(table.load) + np.array(table.cars).reshape(-1, n).sum(axis=0)
-    lack = lack - np.array(table.pv)
+        return BatteryPart([BatteryMode.NORMAL] * n, [BATTERY_BY_RULE] * n)
+    cars = np.array(table.cars).reshape(-1, n).sum(axis=0)
     before = np.concatenate([[store.stored_kwh], flows.stored_kwh[:-1]])
-    available = (before - store.min_kwh) * store.discharge_efficiency / grid.hours
-    room = (store.max_kwh - before) / store.charge_efficiency / grid.hours
-    values = np.round(flows.stored_value, 4).tolist()
-    modes: list[BatteryMode | None] = []
-    whys = []
-    for k, (missing, give, take) in enumerate(
-        zip(lack.tolist(), available.tolist(), room.tolist(), strict=True)
-    ):
-        mode = battery_rule(
-            store,
-            charge_kw=table.charge[k],
-            discharge_kw=table.discharge[k],
-            missing_kw=missing,
-            available_kw=give,
-            room_kw=take,
-        )
-        modes.append(mode)
-        if mode is BatteryMode.HOLD and at_reserve(store, missing, give):
-            whys.append(BATTERY_RESERVE)
-        else:
-            whys.append(_battery_why(mode, table, k, buy[k], values[k]))
-    return _Battery(modes, whys)
+    slots = BatterySlots(
+        hours=grid.hours,
+        charge_kw=np.array(table.charge),
+        discharge_kw=np.array(table.discharge),
+        missing_kw=np.array(table.load) + cars - np.array(table.pv),
+        available_kw=(before - store.min_kwh) * store.discharge_efficiency / grid.hours,
+        room_kw=(store.max_kwh - before) / store.charge_efficiency / grid.hours,
+        price=buy,
+        value=flows.stored_value,
+    )
+    return battery_part(store, slots, problem.battery_before)
 
 
 class _CarPlan(NamedTuple):
@@ -246,6 +180,8 @@ class _CarPlan(NamedTuple):
     done_from: int
     """The first slot before which it has got all that it needs."""
     by_rule: bool
+    last: int
+    """The last slot before its departure; -1 without one."""
 
 
 def _car_plan(car: CarNeed, number: int, grid: Grid, flows: Flows, row: list[float]) -> _CarPlan:
@@ -264,11 +200,14 @@ def _car_plan(car: CarNeed, number: int, grid: Grid, flows: Flows, row: list[flo
             ahead = k
     hurry = _hurries(car, grid, row, flows.deadlines[number])
     worths = np.round(flows.cars_value[number], 4).tolist()
-    by_rule = flows.rung == "rules"
-    return _CarPlan(car, row, soc, worths, hurry, following, done_from, by_rule)
+    by_rule, last = flows.rung == "rules", flows.deadlines[number]
+    last = -1 if last is None else last
+    return _CarPlan(car, row, soc, worths, hurry, following, done_from, by_rule, last)
 
 
-def _idle_why(plan: _CarPlan, k: int, table: _Table, buy: list[float], starts: list[str]) -> Why:
+def _idle_why(
+    plan: _CarPlan, k: int, table: _Table, buy: list[float], starts: Mapping[int, str]
+) -> Why:
     """Why a car does not charge in a slot; `limit_eur_kwh`: below this price it would."""
     following = plan.following[k]
     limit = (("price_eur_kwh", buy[k]), ("limit_eur_kwh", plan.worth[k]))
@@ -312,8 +251,9 @@ def _now_why(plan: _CarPlan, k: int, numbers: tuple[tuple[str, float], ...]) -> 
     return Why("car_cheap", numbers)
 
 
-def _car_slots(plan: _CarPlan, table: _Table, buy: list[float], starts: list[str]) -> list[PlanCar]:
+def _car_slots(plan: _CarPlan, table: _Table, buy: list[float], grid: Grid) -> list[PlanCar]:
     car, imports = plan.car, table.imports
+    starts = {k: grid.starts[k].isoformat() for k in set(plan.following) if k is not None}
     slots: list[PlanCar] = []
     for k, power in enumerate(plan.row):
         if power <= TINY_KW:
@@ -330,6 +270,7 @@ def _car_slots(plan: _CarPlan, table: _Table, buy: list[float], starts: list[str
                 price=buy[k],
                 worth=plan.worth[k],
                 hurry=plan.hurry[k],
+                due=k <= plan.last,
             )
             why = _charging_why(plan, mode, k, table, buy[k])
         slots.append(PlanCar(car.vehicle, car.loadpoint, power, plan.soc[k], mode, why))
@@ -339,35 +280,29 @@ def _car_slots(plan: _CarPlan, table: _Table, buy: list[float], starts: list[str
 def slots_of(problem: Problem, grid: Grid, prices: Prices, flows: Flows) -> tuple[PlanSlot, ...]:
     """The plan's slots: what the solver chose, the modes that carry it out, and why."""
     table, n = _table(problem, grid, flows), len(grid.starts)
-    buy, sell = prices.buy.tolist(), prices.sell.tolist()
-    seconds = np.round(grid.hours * 3600, 3).tolist()
-    battery = _battery_part(problem, grid, flows, table, buy)
-    texts = [start.isoformat() for start in grid.starts]
+    buy = prices.buy.tolist()
+    battery = _battery_part(problem, grid, flows, table, prices.buy)
     cars = [
-        _car_slots(_car_plan(car, k, grid, flows, table.cars[k]), table, buy, texts)
+        _car_slots(_car_plan(car, k, grid, flows, table.cars[k]), table, buy, grid)
         for k, car in enumerate(problem.cars)
     ]
-    by_slot = list(zip(*cars, strict=True)) if cars else [()] * n
     unknown: list[float | None] = [None] * n
-    soc, value = table.soc or unknown, table.value or unknown
-    return tuple(
-        PlanSlot(
-            start=start,
-            duration_s=seconds[k],
-            import_eur_kwh=buy[k],
-            export_eur_kwh=sell[k],
-            assumed_price=prices.assumed[k],
-            load_kw=table.load[k],
-            pv_kw=table.pv[k],
-            grid_import_kw=table.imports[k],
-            grid_export_kw=table.exports[k],
-            battery_charge_kw=table.charge[k],
-            battery_discharge_kw=table.discharge[k],
-            battery_soc_pct=soc[k],
-            battery_mode=battery.modes[k],
-            battery_value_eur_kwh=value[k],
-            cars=by_slot[k],
-            why=battery.whys[k],
-        )
-        for k, start in enumerate(grid.starts)
+    columns = (  # in the order of PlanSlot's fields, which is several times faster than by name
+        grid.starts,
+        np.round(grid.hours * 3600, 3).tolist(),
+        buy,
+        prices.sell.tolist(),
+        prices.assumed,
+        table.load,
+        table.pv,
+        table.imports,
+        table.exports,
+        table.charge,
+        table.discharge,
+        table.soc or unknown,
+        battery.modes,
+        table.value or unknown,
+        list(zip(*cars, strict=True)) if cars else [()] * n,
+        battery.whys,
     )
+    return tuple(PlanSlot(*fields) for fields in zip(*columns, strict=True))

@@ -19,6 +19,7 @@ from actors.rules import plan_by_rules
 from engine.actor import Actor
 from engine.messages import (
     ConfigRead,
+    CorrectionAdvised,
     Forecasted,
     PlanMade,
     RatesChanged,
@@ -29,7 +30,7 @@ from engine.messages import (
 )
 from engine.settings import Settings
 from engine.slots import SLOT, slot_of, slots_between
-from engine.values import HomeState, Plan, Utc, Value, Why
+from engine.values import BatteryMode, HomeState, Plan, Utc, Value, Why
 
 REPLAN_S = 10.0
 PATIENCE_S = 20.0
@@ -39,7 +40,14 @@ ALONE_S = 60.0
 OFF_PLAN_PCT = 5.0
 
 Hears: TypeAlias = (
-    ConfigRead | StateChanged | RatesChanged | Forecasted | TurnsGiven | TurnsChecked | Tick
+    ConfigRead
+    | StateChanged
+    | RatesChanged
+    | Forecasted
+    | TurnsGiven
+    | TurnsChecked
+    | CorrectionAdvised
+    | Tick
 )
 
 
@@ -67,6 +75,7 @@ class OptimizerMemory(Value, frozen=True):
     turns: TurnsGiven | None = None
     checked_at: Utc | None = None
     """The reading for which these turns hold; None: the sequencer has not said so yet."""
+    correction: CorrectionAdvised | None = None
     plan: Plan | None = None
     planned: Planned | None = None
     revision: int = 0
@@ -103,13 +112,15 @@ class Optimizer(Actor[Hears, PlanMade]):
                     memory = msgspec.structs.replace(memory, turns=message)
             case TurnsChecked():
                 memory = msgspec.structs.replace(memory, checked_at=message.at)
+            case CorrectionAdvised():
+                memory = msgspec.structs.replace(memory, correction=message)
             case Tick():
                 pass
             case _:
                 assert_never(message)
         now = message.at if memory.now is None else max(memory.now, message.at)
         self.memory = memory = _at(memory, now)
-        news = _news(memory, now)
+        news = _corrected(message, memory) or _news(memory, now)
         if news is not None:
             yield self._plan(now, news)
 
@@ -131,8 +142,9 @@ class Optimizer(Actor[Hears, PlanMade]):
                 rates=memory.rates,
                 forecast=memory.forecast,
                 usual=memory.usual_eur_kwh,
+                battery_before=_battery_before(memory.plan, now),
             )
-            plan = self._climb_down(problem)
+            plan = self._climb_down(_with_offsets(problem, memory.correction))
             rates_revision = memory.rates.revision if memory.rates else 0
             battery = memory.state.site.battery if memory.state.site else None
             soc = battery.soc_pct if battery else None
@@ -143,7 +155,9 @@ class Optimizer(Actor[Hears, PlanMade]):
         return PlanMade(now, plan, news)
 
     def _climb_down(self, problem: Problem) -> Plan:
-        """The first rung of the ladder that holds."""
+        """The first rung of the ladder that holds; while the tariff fails, only the rules do."""
+        if problem.prices_failed:
+            return plan_by_rules(problem)
         try:
             return self.planner.make_plan(problem)
         except NoPricesError:
@@ -154,6 +168,13 @@ class Optimizer(Actor[Hears, PlanMade]):
             if last is not None and young and last.slot_at(problem.at) is not None:
                 return msgspec.structs.replace(last, rung="last", revision=problem.revision)
             return plan_by_rules(problem)
+
+
+def _battery_before(plan: Plan | None, now: datetime) -> BatteryMode | None:
+    """The battery mode that the last plan asked for, if that was just now."""
+    if plan is None or not plan.slots or now - plan.made_at > 2 * SLOT:
+        return None
+    return plan.slots[0].battery_mode
 
 
 def _evcc_alone(now: datetime, revision: int, memory: OptimizerMemory) -> Plan:
@@ -209,6 +230,26 @@ def _news(memory: OptimizerMemory, now: datetime) -> Why | None:
     if now - planned.at < timedelta(seconds=REPLAN_S):
         return None
     return _changed(memory, planned, state, now)
+
+
+def _corrected(message: Hears, memory: OptimizerMemory) -> Why | None:
+    """The agent has corrected the plan of this slot; (0, 0) leaves it as it is (INV-129)."""
+    if not isinstance(message, CorrectionAdvised) or memory.planned is None:
+        return None
+    neutral = message.battery_eur_kwh == 0 and message.car_eur_kwh == 0
+    if neutral or message.slot != slot_of(memory.planned.at):
+        return None
+    return Why("plan_corrected")
+
+
+def _with_offsets(problem: Problem, advised: CorrectionAdvised | None) -> Problem:
+    if advised is None or advised.slot != slot_of(problem.at):
+        return problem
+    return msgspec.structs.replace(
+        problem,
+        battery_offset_eur_kwh=advised.battery_eur_kwh,
+        cars_offset_eur_kwh=advised.car_eur_kwh,
+    )
 
 
 def _first_of_slot(memory: OptimizerMemory, state: HomeState, now: datetime) -> Why | None:

@@ -7,10 +7,12 @@ on its problem alone; solver seconds are kept aside, as metrics.
 
 import numpy as np
 
-from actors.execution import GRID_SHARE, PRICE_EUR_KWH, Flows
+from actors.execution import PRICE_EUR_KWH, Flows
+from actors.planner_battery import GRID_SHARE
 from actors.planner_case import TINY_KWH, Case, case_of, structure_of
 from actors.planner_model import MONEY_SCALE, Array, Structure
 from actors.planner_problem import Grid, Prices, Problem, grid_of, prices_of
+from actors.planner_repair import join_crumbs, keep_departures
 from actors.planner_report import plan_of
 from actors.planner_solver import (
     Found,
@@ -77,8 +79,13 @@ class Planner:
 
     def _plan(self, problem: Problem, grid: Grid, prices: Prices, shape: Structure) -> Plan:
         case = case_of(problem, grid, prices)
-        found = _settle(case, self._solver(shape))
-        return plan_of(problem, grid, prices, _flows(case, found))
+        solver = self._solver(shape)
+        found = _settle(case, solver)
+        worth = _worth(case, found)
+        cars = _cars(case, found)
+        if keep_departures(case, cars, worth, _battery(found)):
+            found = _around(case, solver, cars)
+        return plan_of(problem, grid, prices, _flows(case, found, worth))
 
 
 def _settle(case: Case, solver: Solver) -> Found:
@@ -97,7 +104,7 @@ def _settle(case: Case, solver: Solver) -> Found:
             changed |= _forgo(case, found, everywhere=left == ROUNDS // 2 + 1)
         if _directions(case, found, everywhere=left < 2) or changed:
             if left == ROUNDS // 2:
-                _freeze_cars(case, found)
+                _freeze_cars(case, _cars(case, found))
             found = solver.solve(case.data, warm=True)
         else:
             break
@@ -156,9 +163,10 @@ def _cars(case: Case, found: Found) -> Array:
 
 
 def _consolidate(case: Case, found: Found) -> bool:
-    """Gather what is below a car's minimum power into fewer slots: at the minimum, or off.
+    """Raise what is near a car's minimum power to it, turn off the rest. True when changed.
 
-    One slot per car may stay below it: there the charging ends within the slot. True when changed.
+    What is turned off finds its place in the next solution. One slot per car may stay below the
+    minimum: there the charging ends within the slot.
     """
     changed = False
     for k, car in enumerate(case.problem.cars):
@@ -168,15 +176,13 @@ def _consolidate(case: Case, found: Found) -> bool:
         weak = np.flatnonzero((kwh > TINY_KWH) & (kwh < least - TINY_KWH))
         if len(weak) < 2:
             continue
-        left = float(kwh[weak].sum())
         budget = car.need_kwh - float(low.sum())
         low, high, spare = low.copy(), high.copy(), True
         for t in sorted(weak.tolist(), key=lambda t: (-round(float(kwh[t]), 6), t)):
-            if left >= least[t] / 2 and least[t] <= min(budget, high[t]):
+            if kwh[t] >= least[t] / 2 and least[t] <= min(budget, high[t]):
                 low[t] = least[t]
-                left -= least[t]
                 budget -= least[t]
-            elif spare and left > TINY_KWH:
+            elif spare:
                 spare = False
             else:
                 low[t] = high[t] = 0.0
@@ -188,11 +194,13 @@ def _consolidate(case: Case, found: Found) -> bool:
 def _forgo(case: Case, found: Found, *, everywhere: bool) -> bool:
     """Take back car energy for which evcc has no mode. True when changed.
 
-    From the battery a car is fed at its minimum power (`minpv`) or beside a permitted grid (`now`).
+    From the battery a car is fed at its minimum power (`minpv`; the block before a departure ends
+    at its limit), or beside a permitted grid (`now`).
     Anything else but sun needs a price that its energy is worth, or it would wait in `pv` (INV-13).
     `everywhere`: the battery feeds no car elsewhere either, so that nothing can move there.
     """
-    changed, kept = False, np.zeros(len(case.grid.starts), dtype=bool)
+    slots = np.arange(len(case.grid.starts))
+    changed, kept = False, np.zeros(len(slots), dtype=bool)
     net, hours = np.asarray(case.data["net_load"]), case.grid.hours
     cars = _cars(case, found)
     charge, discharge = (found.values.get(name, 0.0) for name in ("charge", "discharge"))
@@ -206,7 +214,9 @@ def _forgo(case: Case, found: Found, *, everywhere: bool) -> bool:
         worth = case.worth[k] - found.need_value[k] / MONEY_SCALE
         dear = worth < case.prices.buy - PRICE_EUR_KWH
         barred = dear & (kwh > TINY_KWH) & (buys | fed)
-        at_least = fed & ~buys & (kwh >= 0.98 * least)
+        last = case.deadlines[k]
+        due = slots <= (-1 if last is None else last)
+        at_least = fed & ~buys & ((kwh >= 0.98 * least) | due)
         high = np.asarray(case.data[f"car{k}_max"])
         most = np.where(at_least, np.maximum(least, case.surplus), case.surplus)
         new = np.where(barred, np.minimum(high, most), high)
@@ -221,26 +231,52 @@ def _forgo(case: Case, found: Found, *, everywhere: bool) -> bool:
     return changed
 
 
-def _freeze_cars(case: Case, found: Found) -> None:
+def _freeze_cars(case: Case, cars: Array) -> None:
     for k, car in enumerate(case.problem.cars):
-        kwh = np.clip(found.values[f"car{k}"], 0.0, car.max_kw * case.grid.hours)
+        kwh = np.clip(cars[k], 0.0, car.max_kw * case.grid.hours)
         kwh = kwh * min(1.0, car.need_kwh / max(float(kwh.sum()), TINY_KWH))
         case.data[f"car{k}_min"] = case.data[f"car{k}_max"] = kwh
 
 
-def _flows(case: Case, found: Found) -> Flows:
-    """The solution for people: clean of noise, prices in EUR."""
+def _around(case: Case, solver: Solver, cars: Array) -> Found:
+    """The best that battery and grid can do around these cars."""
+    _freeze_cars(case, cars)
+    found = solver.solve(case.data, warm=True)
+    for left in reversed(range(ROUNDS // 2)):
+        if not _directions(case, found, everywhere=left < 2):
+            break
+        found = solver.solve(case.data, warm=True)
+    return found
+
+
+def _battery(found: Found) -> Array:
+    """What the battery takes, kWh by slot; negative where it gives."""
+    values = found.values
+    if "charge" not in values:
+        return np.zeros(len(values["grid_import"]))
+    return values["charge"] - values["discharge"]
+
+
+def _worth(case: Case, found: Found) -> Array:
+    """(cars, slots): what a kWh may cost at most, EUR, so that the car takes it."""
+    need = np.array(found.need_value).reshape(len(case.problem.cars), 1)
+    worth: Array = case.worth - need / MONEY_SCALE
+    return worth
+
+
+def _flows(case: Case, found: Found, worth: Array) -> Flows:
+    """The solution for people: clean of noise, lone crumbs in a block, prices in EUR."""
     cars = np.maximum(_cars(case, found), 0.0)
     none = np.zeros(len(case.grid.starts))
     store = case.problem.store
-    need = np.array(found.need_value).reshape(len(case.problem.cars), 1) / MONEY_SCALE
+    join_crumbs(case, cars, worth, _battery(found))
     return Flows(
         charge_kwh=np.maximum(found.values.get("charge", none), 0.0),
         discharge_kwh=np.maximum(found.values.get("discharge", none), 0.0),
         stored_kwh=found.values["stored"] if store else none,
         stored_value=found.stored_value / MONEY_SCALE if found.stored_value is not None else none,
         cars_kwh=cars,
-        cars_value=case.worth - need,
+        cars_value=worth,
         deadlines=case.deadlines,
         end_value=case.end_value,
         car_end_value=case.car_end_value,

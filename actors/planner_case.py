@@ -12,6 +12,9 @@ from actors.planner_report import EXPORT_LIMIT_EUR_KWH, IMPORT_LIMIT_FACTOR
 TINY_KWH = 1e-6
 TIE_EUR_KWH = 4e-5
 """Costs rise by this much over the horizon: early wins a tie, for less than 0.2 ct in all."""
+CHEAP_SHARE = 5e-4
+"""A car costs this share of the tariff even where the battery feeds it: of equal slots the cheap
+ones, where it is cheap too to be wrong about the load until then."""
 BAND_EUR_KWH = 0.03
 """Per slot outside the SoC band: soon back in it, and no trade with what is below it."""
 DELAY_SHARE = 0.02
@@ -66,6 +69,8 @@ def case_of(problem: Problem, grid: Grid, prices: Prices) -> Case:
             for car, last in zip(problem.cars, deadlines, strict=True)
         ]
     ).reshape(len(problem.cars), n)
+    for k, car in enumerate(problem.cars):
+        worth[k, 0] += problem.cars_offset_eur_kwh * car.efficiency
     zero, endless = np.zeros(n), np.full(n, 1e6)
     data: dict[str, Array | float] = {
         "net_load": net,
@@ -81,7 +86,8 @@ def case_of(problem: Problem, grid: Grid, prices: Prices) -> Case:
         most = car.max_kw * hours
         cars_max = cars_max + most
         data |= {
-            f"car{k}_cost": MONEY_SCALE * ((1.2 + 0.1 * k) * tie - worth[k]),
+            f"car{k}_cost": MONEY_SCALE
+            * ((1.2 + 0.1 * k) * tie + CHEAP_SHARE * prices.buy - worth[k]),
             f"car{k}_min": zero,
             f"car{k}_max": most,
             f"car{k}_need": max(0.0, car.need_kwh),
@@ -104,7 +110,9 @@ def _add_store(
     end_value = _end_value(store, prices, _marginal(prices, np.maximum(-net, 0.0)))
     n = len(hours)
     tie = _tie(n)
-    zero = np.zeros(n)
+    zero, into, out_of = np.zeros(n), np.zeros(n), np.zeros(n)
+    into[0] = problem.battery_offset_eur_kwh * store.charge_efficiency
+    out_of[0] = problem.battery_offset_eur_kwh / store.discharge_efficiency
     barred = np.asarray(prices.gap, dtype=bool) | (not (store.grid_charging and store.controllable))
     charge = store.charge_kw * hours
     soft = not store.min_kwh - TINY_KWH <= store.stored_kwh <= store.max_kwh + TINY_KWH
@@ -112,10 +120,10 @@ def _add_store(
     start[0] = store.stored_kwh if soft else np.clip(store.stored_kwh, store.min_kwh, store.max_kwh)
     value[-1] = -MONEY_SCALE * end_value
     data |= {
-        "charge_cost": MONEY_SCALE * tie,
+        "charge_cost": MONEY_SCALE * (tie - into),
         "charge_min": zero,
         "charge_max": np.where(barred, np.minimum(charge, np.maximum(-net, 0.0)), charge),
-        "discharge_cost": MONEY_SCALE * (store.wear_eur_kwh + 0.9 * tie),
+        "discharge_cost": MONEY_SCALE * (store.wear_eur_kwh + 0.9 * tie + out_of),
         "discharge_min": zero,
         "discharge_max": np.minimum(store.discharge_kw * hours, np.maximum(net + cars_max, 0.0)),
         "stored_cost": value,

@@ -6,7 +6,16 @@ from actors.planner_problem import CarNeed, Problem, Store
 from engine.messages import Forecasted, RatesChanged
 from engine.settings import BatterySettings, CarSettings, Settings
 from engine.slots import SLOTS_PER_HOUR, slot_of, slots_between
-from engine.values import ChargeMode, HomeState, Loadpoint, Quantiles, Turn, Value, find
+from engine.values import (
+    BatteryMode,
+    ChargeMode,
+    HomeState,
+    Loadpoint,
+    Quantiles,
+    Turn,
+    Value,
+    find,
+)
 
 VOLT = 230.0
 DAY_SLOTS = 96
@@ -187,6 +196,7 @@ def problem_of(
     rates: RatesChanged | None,
     forecast: Forecasted,
     usual: tuple[float | None, ...],
+    battery_before: BatteryMode | None = None,
 ) -> Problem:
     """The question for one plan, from the slot that contains `at` on (INV-04)."""
     count, slot = horizon_slots(settings), slot_of(at)
@@ -207,4 +217,6 @@ def problem_of(
         feed_in_eur_kwh=settings.site.feed_in_eur_kwh,
         revision=revision,
         pv_known=forecast.pv_known,
+        prices_failed=rates is not None and rates.grid_failed_since is not None,
+        battery_before=battery_before,
     )

@@ -5,6 +5,7 @@ prices are None, never 0 (INV-18).
 """
 
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from actors.planner_model import Array
 from engine.slots import SLOT, SLOT_S, slot_of
-from engine.values import Utc, Value
+from engine.values import BatteryMode, Utc, Value
 
 PRICE_DIGITS = 5
 QUARTERS = 96
@@ -78,6 +79,14 @@ class Problem(Value, frozen=True):
     """For slots of which no feed-in is known at all."""
     revision: int = 1
     pv_known: bool = True
+    battery_offset_eur_kwh: float = 0.0
+    """Added to the value of what the first slot stores in the battery (design §8); 0: the plan."""
+    cars_offset_eur_kwh: float = 0.0
+    """The same for the cars."""
+    prices_failed: bool = False
+    """The tariff fails: what it once published decides nothing (INV-18)."""
+    battery_before: BatteryMode | None = None
+    """The mode that the last plan asked for, which stays where it hardly matters."""
 
 
 class Grid(NamedTuple):
@@ -104,10 +113,16 @@ def grid_of(problem: Problem) -> Grid:
     starts = [first + k * SLOT for k in range(count)]
     hours = np.full(count, SLOT_S / 3600)
     hours[0] = (first + SLOT - problem.at) / timedelta(hours=1)
-    zone = ZoneInfo(problem.zone)
-    local = [start.astimezone(zone) for start in starts]
+    quarters = tuple(_quarter(start, problem.zone) for start in starts)
     starts[0] = problem.at
-    return Grid(tuple(starts), hours, tuple(time.hour * 4 + time.minute // 15 for time in local))
+    return Grid(tuple(starts), hours, quarters)
+
+
+@lru_cache(maxsize=1024)
+def _quarter(start: datetime, zone: str) -> int:
+    """The local quarter hour of the day, 0 to 95; most slots were in the plan before too."""
+    local = start.astimezone(ZoneInfo(zone))
+    return local.hour * 4 + local.minute // 15
 
 
 def _by_quarter(values: tuple[float | None, ...], quarters: tuple[int, ...]) -> dict[int, float]:
@@ -130,6 +145,8 @@ def _assume(
     Where nothing is known at all: `last`.
     """
     known = [value for value in values if value is not None]
+    if len(known) == len(values):
+        return [round(value, PRICE_DIGITS) for value in known]
     known = known or [value for value in usual if value is not None]
     mean = sum(known) / len(known) if known else last
     means = _by_quarter(values, quarters)

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from actors.execution import SHORTFALL_KWH, TINY_KW, Flows, slots_of
+from actors.execution import SHORTFALL_KWH, Flows, slots_of
+from actors.planner_battery import TINY_KW
 from actors.planner_model import Array
 from actors.planner_problem import CarNeed, Grid, Prices, Problem
 from engine.values import Plan, PlanSlot, Shortfall, Why
@@ -74,7 +75,8 @@ def _why(problem: Problem, prices: Prices, flows: Flows, cost: float) -> Why:
     """Which rung, on what it stands (INV-25): hours with known prices, and whether sun is known."""
     numbers = (("cost_eur", round(cost, 4)), ("known_h", round(prices.known / 4, 2)))
     if flows.rung == "rules":
-        return Why("plan_by_rules" if prices.known else "plan_by_rules_no_prices", numbers)
+        known = prices.known > 0 and not problem.prices_failed
+        return Why("plan_by_rules" if known else "plan_by_rules_no_prices", numbers)
     code = "plan_optimal" if problem.pv_known else "plan_optimal_no_sun_forecast"
     return Why(code, (*numbers, ("end_value_eur_kwh", round(flows.end_value, 4))))
 

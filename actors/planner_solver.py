@@ -107,9 +107,9 @@ class FastSolver:
         reduced = sp.csr_matrix(program.reduced_A.reduced_mat)
         self._cost = sp.csr_matrix(program.q)[:-1]
         self._theta = theta = np.ones(self._cost.shape[1])
-        right = sp.lil_matrix((m, theta.size))
-        right[index[filled:]] = reduced[filled:]
-        right = right.tocsr()
+        rows = index[filled:]
+        spread = sp.csr_matrix((np.ones(len(rows)), (rows, np.arange(len(rows)))), (m, len(rows)))
+        right = sp.csr_matrix(spread @ reduced[filled:])
         where = (index[:filled], pointer[: n + 1])
         matrix = sp.csc_matrix((-(reduced[:filled] @ theta), *where), shape=(m, n))
         wrong = abs(matrix - compiled["A"]).max() + abs(right @ theta - compiled["b"]).max()

@@ -29,7 +29,7 @@ def plan_by_rules(problem: Problem) -> Plan:
     deadlines = tuple(deadline_of(car, grid) for car in problem.cars)
     cars, worths = np.zeros((len(problem.cars), n)), np.full((len(problem.cars), n), -1e3)
     for k, (car, last) in enumerate(zip(problem.cars, deadlines, strict=True)):
-        chosen = _slots_for(car, last, grid, prices)
+        chosen = _slots_for(car, last, n, prices, failed=problem.prices_failed)
         left = max(0.0, car.need_kwh)
         for t in chosen:
             cars[k, t] = min(left, car.max_kw * grid.hours[t])
@@ -57,9 +57,13 @@ def plan_by_rules(problem: Problem) -> Plan:
     return plan_of(problem, grid, prices, flows)
 
 
-def _slots_for(car: CarNeed, last: int | None, grid: Grid, prices: Prices) -> list[int]:
-    """The slots in which it may take the grid: the cheapest known, then the latest unknown."""
-    n = len(grid.starts)
+def _slots_for(
+    car: CarNeed, last: int | None, n: int, prices: Prices, *, failed: bool
+) -> list[int]:
+    """The slots in which it may take the grid: the cheapest known, then the latest unknown.
+
+    `failed`: no price counts as known while the tariff fails, whatever it once published.
+    """
     if car.need_kwh <= 0 or car.max_kw <= 0:
         return []
     if car.asap:
@@ -67,9 +71,9 @@ def _slots_for(car: CarNeed, last: int | None, grid: Grid, prices: Prices) -> li
     if last is None:
         return []
     window = range(last + 1)
-    known = [t for t in window if not prices.assumed[t]]
+    known = [t for t in window if not (failed or prices.assumed[t])]
     known.sort(key=lambda t: (float(prices.buy[t]), t))
-    unknown = [t for t in reversed(window) if prices.assumed[t]]
+    unknown = [t for t in reversed(window) if failed or prices.assumed[t]]
     count = ceil(car.need_kwh / (car.max_kw * 0.25))
     if len(known) < count:
         count += SPARE_SLOTS

@@ -69,6 +69,8 @@ class StateStoreMemory(Value, frozen=True):
     state: HomeState | None = None
     troubles: tuple[Trouble, ...] = ()
     ticks_unread: int = 0
+    checked_at: Utc | None = None
+    """The newest reading that the monitor has checked."""
     unsaid: SiteMeasured | None = None
     """A reading whose cars the monitor has not checked yet."""
 
@@ -89,12 +91,13 @@ class StateStore(Actor[Hears, StateChanged]):
             case Tick():
                 yield from self._tick(at)
             case SiteMeasured():
-                self._measured(message)
+                yield from self._measured(message)
             case EvccLost():
                 yield from self._lost(message)
             case VehicleMeasured():
                 yield from self._vehicle(message)
             case VehiclesChecked():
+                self._remember(checked_at=at)
                 yield from self._say_reading(at)
             case RatesChanged():
                 since = message.grid_failed_since
@@ -194,12 +197,15 @@ class StateStore(Actor[Hears, StateChanged]):
         else:
             yield from self._change(at)
 
-    def _measured(self, message: SiteMeasured) -> None:
+    def _measured(self, message: SiteMeasured) -> Iterator[StateChanged]:
         newest = self._state(message.at).measured_at
         if newest is not None and message.at < newest:
             return  # never back to an older reading (INV-112)
         self._remember(ticks_unread=0, unsaid=message)
         self._clear("evcc")
+        checked_at = self.memory.checked_at
+        if checked_at is not None and checked_at >= message.at:  # the monitor was quicker
+            yield from self._say_reading(checked_at)
 
     def _say_reading(self, checked_at: datetime) -> Iterator[StateChanged]:
         """A reading is said when its cars are known, all of one moment."""

@@ -1,6 +1,5 @@
 """The front door: one small function per command; every room is imported only when needed."""
 
-import json as json_module
 import signal
 import sys
 from contextlib import ExitStack
@@ -10,22 +9,31 @@ from typing import Any, NoReturn
 import click
 
 SAYS_NO, WRONG_USE, UNREACHABLE, INTERRUPTED = 1, 2, 3, 130
+ENDING = (signal.SIGTERM, signal.SIGINT)
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object, last line.")
 config_option = click.option(
     "--config",
     type=click.Path(path_type=Path),
-    help="smartload.yaml; without it the usual places are searched (see docs).",
+    help="Default: smartload.yaml in /config, here, in ~/.config/smartload or in /etc.",
 )
 data_option = click.option(
     "--data", type=click.Path(path_type=Path), help="Folder for journal, lock and manual SoC."
 )
+a_port = click.IntRange(1, 65535)
 
 
 def fail(text: str, code: int) -> NoReturn:
     """Say what is wrong on standard error and end with `code`."""
     click.echo(text, err=True)
     sys.exit(code)
+
+
+def problems(error: Any) -> str:
+    """All findings of a ConfigError; with file and line where there is a file."""
+    from engine.findings import findings_text
+
+    return findings_text(error.findings, error.source if Path(error.source).is_file() else "")
 
 
 def answer(value: Any, lines: list[str], as_json: bool) -> None:
@@ -35,7 +43,21 @@ def answer(value: Any, lines: list[str], as_json: bool) -> None:
     click.echo(encode(value).decode() if as_json else "\n".join(lines))
 
 
-@click.group(context_settings={"auto_envvar_prefix": "SMARTLOAD"})
+class Door(click.Group):
+    """The group of commands: Ctrl-C ends with 130, a file that cannot be used with its name."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            fail("interrupted", INTERRUPTED)
+        except OSError as error:  # of a file; others are defects
+            if error.filename is None:
+                raise
+            fail(f"{error.filename} cannot be used: {error.strerror}", WRONG_USE)
+
+
+@click.group(cls=Door, context_settings={"auto_envvar_prefix": "SMARTLOAD"})
 @click.version_option(package_name="smartload")
 def main() -> None:
     """SmartLoad plans house battery and cars beside evcc, acts through evcc only, and says why.
@@ -52,7 +74,7 @@ def main() -> None:
 @config_option
 @data_option
 @click.option("--control", type=click.Choice(["off", "watch", "on"]), help="Overrides the file.")
-@click.option("--port", type=int, help="Port of the page (default 8099).")
+@click.option("--port", type=a_port, help="Port of the page (default: the file's, else 8099).")
 def run(config: Path | None, data: Path | None, control: str | None, port: int | None) -> None:
     """Run the live controller. Starts in `watch`: decides and shows everything, writes nothing.
 
@@ -64,33 +86,25 @@ def run(config: Path | None, data: Path | None, control: str | None, port: int |
 
     from engine.clock import WallClock
     from engine.config import ConfigError, find_data_dir, findings_text, load
-    from engine.evcc_http import HttpTransport
     from engine.home_ports import Reach
     from engine.logs import set_up
     from engine.values import Control
 
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)  # threads inherit it; `live` waits for them
     file = config_file(config)
     try:
         read = load(file)
     except ConfigError as error:
-        click.echo(findings_text(error.findings, str(file)), err=True)
+        click.echo(problems(error), err=True)
         if port is not None:
             error_page(error.findings, port)
         sys.exit(WRONG_USE)
     set_up(read.log_level)
     settings = replace(read.settings, control=Control(control)) if control else read.settings
-    reach = Reach(
-        transport=lambda: HttpTransport(
-            read.evcc.url, read.evcc.password, read.evcc.timeout_s, read.evcc.headers
-        ),
-        push_url=read.evcc.url,
-        push_headers=read.evcc.headers,
-        cars=read.cars_http,
-    )
     if read.warnings:
         click.echo(findings_text(read.warnings, str(file)), err=True)
     folder = find_data_dir(data, configured=read.data_dir)
-    live(settings, reach, WallClock(), folder, (read.web.host, port or read.web.port))
+    live(settings, Reach.of(read), WallClock(), folder, (read.web.host, port or read.web.port))
 
 
 def config_file(option: Path | None) -> Path:
@@ -110,12 +124,21 @@ def config_file(option: Path | None) -> Path:
 def error_page(findings: Any, port: int) -> None:
     """Critical findings, and a page was asked for: nothing but one that names them (INV-146)."""
     from web.errors import create_error_app
-    from web.server import serve
 
-    server = serve(create_error_app(findings), "127.0.0.1", port)
-    click.echo(f"the same on http://127.0.0.1:{port}; correct the file and start again", err=True)
-    signal.sigwait({signal.SIGINT, signal.SIGTERM})
+    server = page_on("127.0.0.1", port, create_error_app(findings))
+    click.echo(f"the same on {server.url}; correct the file and start again", err=True)
+    signal.sigwait(ENDING)
     server.stop()
+
+
+def page_on(host: str, port: int, app: Any) -> Any:
+    """The server of `app`, or an end that says why it cannot listen there."""
+    from web.server import PortInUseError, serve
+
+    try:
+        return serve(app, host, port)
+    except PortInUseError as error:
+        fail(f"{error}; give another port with --port (or web.host and web.port)", WRONG_USE)
 
 
 def live(settings: Any, reach: Any, clock: Any, folder: Path, address: tuple[str, int]) -> None:
@@ -123,49 +146,37 @@ def live(settings: Any, reach: Any, clock: Any, folder: Path, address: tuple[str
     from actors import cast
     from engine.home_ports import ports_of
     from engine.journal import Journal, live_header
-    from engine.live import AlreadyRunningError, DataFolder, Live
+    from engine.live import DataFolder, Live
     from engine.logs import Log
     from web.app import create_app
     from web.feed import Window
-    from web.server import PortInUseError, serve
 
-    host, port = address
     with ExitStack() as stack:
-        try:
-            stack.enter_context(DataFolder(folder))
-        except AlreadyRunningError as error:
-            fail(str(error), WRONG_USE)
-        journal = Journal(
-            folder / "journal.db", live_header(settings), compress=True, hashing=False
-        )
+        stack.enter_context(DataFolder(folder))
+        journal = Journal(folder / "journal.db", live_header(settings), live=True, hashing=False)
         window = Window(clock)
         ports = ports_of(reach, settings, clock, folder)
         controller = Live(settings, [*cast(), *ports, window, Log()], clock, journal)
         for source in reach.sources(controller.system.publish, clock):
             controller.add(source)
-        try:
-            server = serve(create_app(window, clock, controller.health), host, port)
-        except PortInUseError as error:
-            fail(f"{error}: is another SmartLoad running? Give another port with --port", WRONG_USE)
+        server = page_on(*address, create_app(window, clock, controller.health))
         stack.callback(server.stop)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, controller.ask_stop)
-        click.echo(f"SmartLoad ({settings.control}) on http://{host}:{port}", err=True)
+        click.echo(f"SmartLoad ({settings.control}) on {server.url}", err=True)
         controller.start()
         stack.callback(controller.stop)
-        controller.wait()
+        signal.sigwait(ENDING)
 
 
 @main.command()
-@click.option("--port", type=int, default=8099, show_default=True, help="Port of the page.")
-@click.option("--evcc-port", type=int, default=7070, show_default=True, help="Pretend evcc.")
+@click.option("--port", type=a_port, default=8099, show_default=True, help="Port of the page.")
+@click.option("--evcc-port", type=a_port, default=7070, show_default=True, help="Pretend evcc.")
 @click.option("--speed", type=click.FloatRange(1, 600), default=60.0, show_default=True)
 @click.option("--seed", type=int, default=1, show_default=True)
 @data_option
 def demo(port: int, evcc_port: int, speed: float, seed: int, data: Path | None) -> None:
-    """A pretend home behind a real evcc-speaking server, the live controller, and the page.
+    """A pretend home, the live controller and the page; no hardware.
 
-    Needs no hardware and reaches nothing but this machine. Starts in control (`on`).
+    Starts in control (`on`). Never reaches anything but this machine.
 
     Example: smartload demo --speed 60
     """
@@ -178,18 +189,19 @@ def demo(port: int, evcc_port: int, speed: float, seed: int, data: Path | None) 
     from sim.demo import pretend_now
 
     set_up("warning")
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)  # threads inherit it; `live` waits for them
     clock = WallClock(speed)
     with ExitStack() as stack:
         folder = data or Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        settings, server = pretend_now(clock, speed, seed, evcc_port)
         try:
-            server.start()
+            settings, server = pretend_now(clock, speed, seed, evcc_port)
         except OSError as error:
-            fail(f"port {evcc_port} is taken ({error}): give another with --evcc-port", WRONG_USE)
+            fail(f"the pretend evcc cannot listen on port {evcc_port}: {error.strerror}; give "
+                 "another with --evcc-port", WRONG_USE)  # fmt: skip
+        server.start()
         stack.callback(server.stop)
-        url = f"http://127.0.0.1:{evcc_port}"
-        click.echo(f"pretend evcc on {url}, its clock {speed:g} times as fast", err=True)
-        reach = Reach(transport=lambda: HttpTransport(url), push_url=url)
+        click.echo(f"pretend evcc on {server.url}, its clock {speed:g} times as fast", err=True)
+        reach = Reach(lambda: HttpTransport(server.url), server.url)
         live(settings, reach, clock, folder, ("127.0.0.1", port))
 
 
@@ -197,19 +209,20 @@ def demo(port: int, evcc_port: int, speed: float, seed: int, data: Path | None) 
 @config_option
 @as_json
 def check(config: Path | None, as_json: bool) -> None:
-    """Validate the configuration, reach every outside system, and print what was found.
+    """Validate the configuration, reach evcc and cars.
 
-    Never writes to evcc. Exit 1: problems; 2: bad configuration; 3: evcc not reachable.
+    Says what it finds. Never writes to evcc. Exit 1: problems; 2: bad configuration; 3: evcc not
+    reachable.
 
     Example: smartload check --config smartload.yaml --json
     """
     from engine.check import look_around
-    from engine.config import ConfigError, findings_text, load
+    from engine.config import ConfigError, load
 
     try:
         read = load(config_file(config))
     except ConfigError as error:
-        fail(findings_text(error.findings), WRONG_USE)
+        fail(problems(error), WRONG_USE)
     found = look_around(read)
     answer(found, found.lines(), as_json)
     if not found.evcc.reachable:
@@ -223,6 +236,8 @@ def check(config: Path | None, as_json: bool) -> None:
 @data_option
 def soc(car: str, soc_pct: float, data: Path | None) -> None:
     """Tell the SoC of a car with `source: manual`.
+
+    Never asks the car or evcc: the number goes to a file that the controller reads.
 
     Example: smartload soc Zoe 55
     """
@@ -248,14 +263,19 @@ def soc(car: str, soc_pct: float, data: Path | None) -> None:
 def simulate(
     scenario: str, days: float | None, seed: int, journal: Path | None, as_json: bool
 ) -> None:
-    """Run SCENARIO (a name or a YAML file) under virtual time, every actor at home.
+    """Run a scenario under virtual time, every actor at home.
 
-    Never leaves this process. Same seed, same `journal_sha256`.
+    SCENARIO is a name or a YAML file. Never leaves this process. Same seed, same `journal_sha256`.
+    Ctrl-C prints what was run so far.
 
     Example: smartload simulate winter-week --days 7 --seed 1 --json
     """
-    from engine.config import ConfigError, findings_text
-    from engine.progress import bar
+    import sqlite3
+
+    from msgspec.structs import asdict
+
+    from engine.config import ConfigError
+    from engine.progress import bar, interruptible
     from sim.run import simulate as simulate_home
     from sim.scenario import end_of
     from sim.scenario_files import load_scenario
@@ -263,35 +283,37 @@ def simulate(
     try:
         story = load_scenario(scenario)
     except ConfigError as error:
-        fail(findings_text(error.findings), WRONG_USE)
+        fail(problems(error), WRONG_USE)
     start, end = story.sim.start, end_of(story.sim, days)
-    with bar(scenario, quiet=as_json) as step:
-        result = simulate_home(
-            story,
-            days=days,
-            seed=seed,
-            journal=journal,
-            progress=lambda at: step((at - start) / (end - start)),
-        )
-    answer(result, [f"{key:>16}  {value}" for key, value in fields(result)], as_json)
-
-
-def fields(struct: Any) -> list[tuple[str, Any]]:
-    """Names and values of a struct, in order."""
-    return [(name, getattr(struct, name)) for name in struct.__struct_fields__]
+    with bar(scenario, quiet=as_json) as step, interruptible() as interrupted:
+        try:
+            result = simulate_home(
+                story,
+                days=days,
+                seed=seed,
+                journal=journal,
+                progress=lambda at: step((at - start) / (end - start)),
+                stop=interrupted,
+            )
+        except sqlite3.OperationalError as error:
+            fail(f"{journal} cannot be used: {error}", WRONG_USE)
+        answer(result, [f"{key:>16}  {value}" for key, value in asdict(result).items()], as_json)
+        if interrupted():
+            fail(f"interrupted after {result.days:.3f} days", INTERRUPTED)
 
 
 @main.command()
 @click.argument("journal", type=click.Path(path_type=Path))
-@click.option("--from", "since", help="ISO time (UTC): compare from here on.")
-@click.option("--to", "until", help="ISO time (UTC): stop here.")
+@click.option("--from", "since", help="ISO time (UTC where no zone is given): compare from here.")
+@click.option("--to", "until", help="ISO time: stop after it.")
 @click.option("--actor", help="Only this actor.")
 @as_json
 def replay(
     journal: Path, since: str | None, until: str | None, actor: str | None, as_json: bool
 ) -> None:
-    """Feed every actor what JOURNAL (.db or .jsonl) says it heard; it must say the same again.
+    """Feed every actor what it heard; it must say the same again.
 
+    JOURNAL is a .db or an exported .jsonl; it is never changed, and nothing outside is reached.
     Exit 1 when anything diverged, with the first divergence.
 
     Example: smartload replay day.jsonl --json
@@ -302,7 +324,7 @@ def replay(
     try:
         report = replay_file(journal, since=since, until=until, actor=actor)
     except JournalError as error:
-        fail(str(error), WRONG_USE)
+        fail(f"{journal}: {f'{error}'.removeprefix(f'{journal}: ')}", WRONG_USE)
     lines = [f"{report.heard} heard, {report.said} said, {report.diverged} diverged"]
     if report.first_divergence is not None:
         first = report.first_divergence
@@ -316,17 +338,20 @@ def replay(
 @click.argument("journal", type=click.Path(path_type=Path))
 @click.option("--jsonl", type=click.Path(path_type=Path), required=True, help="File to write.")
 def export(journal: Path, jsonl: Path) -> None:
-    """Write everything heard and said in JOURNAL as JSON Lines (first line: the header).
+    """Write all that a journal heard and said as JSON Lines.
+
+    Never changes the journal.
 
     Example: smartload export day.db --jsonl day.jsonl
     """
-    from engine.journal import JournalError
+    from engine.journal import JournalError, header_of, lines_of
     from engine.journal import export as export_journal
 
     try:
+        header_of(next(lines_of(journal), b""))  # before anything is written
         count = export_journal(journal, jsonl)
     except JournalError as error:
-        fail(str(error), WRONG_USE)
+        fail(f"{journal}: {f'{error}'.removeprefix(f'{journal}: ')}", WRONG_USE)
     click.echo(f"{count} handled messages written to {jsonl}")
 
 
@@ -336,7 +361,9 @@ def export(journal: Path, jsonl: Path) -> None:
 @click.option("--car", help="Only this car.")
 @click.option("--language", type=click.Choice(["de", "en"]), default="en", show_default=True)
 def why(url: str, at_time: str | None, car: str | None, language: str) -> None:
-    """Say what is done now (or is planned) and why, from a running controller.
+    """Say what is done now (or is planned), and why.
+
+    Asks a running controller's page. Never changes anything.
 
     Example: smartload why --at 03:15 --car Zoe
     """
@@ -352,15 +379,16 @@ def why(url: str, at_time: str | None, car: str | None, language: str) -> None:
 @click.argument("what", type=click.Choice(["messages"]))
 @as_json
 def bench(what: str, as_json: bool) -> None:
-    """Benchmarks with ratios measured in one run. `messages`: deliveries of the stepped runtime.
+    """Measure deliveries per second (`messages`).
+
+    Never leaves this process.
 
     Example: smartload bench messages --json
     """
     from sim.bench import bench_messages
 
     result = {"messages": bench_messages}[what]()
-    lines = [f"{key:>28}  {value}" for key, value in result.items()]
-    click.echo(json_module.dumps(result) if as_json else "\n".join(lines))
+    answer(result, [f"{key:>28}  {value}" for key, value in result.items()], as_json)
 
 
 if __name__ == "__main__":

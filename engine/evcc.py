@@ -15,6 +15,7 @@ from engine.evcc_fields import EvccUnreadable
 from engine.evcc_json import refusal, site_from, tariff_from
 from engine.evcc_writes import OrderError, echo_matches, echo_of, path_for
 from engine.messages import (
+    ActorFailed,
     EvccRead,
     EvccReadDue,
     EvccSilent,
@@ -34,12 +35,13 @@ STALE_READ = timedelta(seconds=30)
 """A reading that arrives after a write may have been made before it; not for longer than this."""
 
 
-class EvccReader(Port[EvccReadDue, EvccRead | EvccSilent]):
+class EvccReader(Port[EvccReadDue | ActorFailed, EvccRead | EvccSilent]):
     """Reads the state and the tariffs asked for.
 
     A tariff that is byte for byte the last one is said to be unchanged, without its some 300
     entries, but once an hour in full. A read that was not answered is tried once more (INV-61); of
-    the tariffs only the first silence is waited for, so all takes at most three timeouts.
+    the tariffs only the first silence is waited for, so all takes at most three timeouts. After an
+    actor's failure all is said in full again: what it last heard may be lost.
     """
 
     def __init__(self, transport: Transport, clock: Clock) -> None:
@@ -47,7 +49,16 @@ class EvccReader(Port[EvccReadDue, EvccRead | EvccSilent]):
         self._clock = clock
         self._last: dict[str, tuple[Answer, datetime]] = {}
 
-    def on(self, message: EvccReadDue) -> Iterator[EvccRead | EvccSilent]:
+    def on(self, message: EvccReadDue | ActorFailed) -> Iterator[EvccRead | EvccSilent]:
+        match message:
+            case ActorFailed():
+                self._last.clear()
+            case EvccReadDue(tariffs=usages):
+                yield self._read(usages)
+            case _:
+                assert_never(message)
+
+    def _read(self, usages: tuple[str, ...]) -> EvccRead | EvccSilent:
         try:
             answer = self._state()
             at = self._clock.now()
@@ -55,11 +66,10 @@ class EvccReader(Port[EvccReadDue, EvccRead | EvccSilent]):
                 raise EvccUnreadable(refusal(answer.status, answer.body))
             site = site_from(answer.body)
         except TransportError as error:
-            yield EvccSilent(self._clock.now(), str(error))
+            return EvccSilent(self._clock.now(), str(error))
         except EvccUnreadable as unreadable:
-            yield EvccSilent(self._clock.now(), unreadable.reason)
-        else:
-            yield EvccRead(at, site, self._tariffs(message.tariffs))
+            return EvccSilent(self._clock.now(), unreadable.reason)
+        return EvccRead(at, site, self._tariffs(usages))
 
     def _state(self) -> Answer:
         try:

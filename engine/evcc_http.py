@@ -185,7 +185,8 @@ class EvccPush:
                     delay_s = self._delay_s
                     self._listen(socket)
             except (OSError, EOFError, WebSocketException) as error:
-                log.info("evcc push: %s", str(error)[:200] or type(error).__name__)
+                if not self._stop.is_set():
+                    log.info("evcc push: %s", str(error)[:200] or type(error).__name__)
             finally:
                 self._socket = None
             self._stop.wait(delay_s)

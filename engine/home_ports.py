@@ -3,12 +3,12 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from engine.cars import HttpCar, ManualCar
 from engine.clock import Clock
 from engine.evcc import BatteryKeeper, EvccReader, EvccWriter
-from engine.evcc_http import EvccPush
+from engine.evcc_http import EvccPush, HttpTransport
 from engine.live import Source
 from engine.messages import Message
 from engine.settings import Settings
@@ -16,7 +16,7 @@ from engine.system import AnyEndpoint
 from engine.transport import Transport
 
 if TYPE_CHECKING:
-    from engine.config import CarConnection
+    from engine.config import CarConnection, Config
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,17 @@ class Reach:
     push_url: str | None = None
     push_headers: Mapping[str, str] = field(default_factory=dict)
     cars: Mapping[str, "CarConnection"] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, config: "Config") -> Self:
+        """As the configuration says."""
+        evcc = config.evcc
+        return cls(
+            lambda: HttpTransport(evcc.url, evcc.password, evcc.timeout_s, evcc.headers),
+            evcc.url,
+            evcc.headers,
+            config.cars_http,
+        )
 
     def sources(self, publish: Callable[[Message], None], clock: Clock) -> list[Source]:
         """What publishes by itself: evcc's push."""

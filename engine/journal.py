@@ -6,6 +6,7 @@ kept once. `lines_of` spells chunks out: one line per handled message,
 """
 
 import hashlib
+import os
 import sqlite3
 import threading
 import zlib
@@ -193,7 +194,7 @@ def lines_of(file: Path) -> Iterator[bytes]:
             "SELECT first_n, zip, body FROM chunks ORDER BY first_n"
         ):
             yield from unpack(zlib.decompress(body) if zipped else body, first_n)
-    except (sqlite3.DatabaseError, TypeError) as error:
+    except (sqlite3.DatabaseError, TypeError, zlib.error, msgspec.MsgspecError) as error:
         raise JournalError(f"{file}: not a SmartLoad journal ({error})") from error
     finally:
         db.close()
@@ -213,12 +214,18 @@ def header_of(line: bytes) -> Header:
 
 
 def export(file: Path, target: Path) -> int:
-    """Write the journal as JSON Lines; returns the number of handled messages."""
+    """Write the journal as JSON Lines, whole or not at all; returns the handled messages."""
     count = -1
-    with target.open("wb") as stream:
+    unfinished = target.with_name(target.name + ".part")
+    try:
+        stream = unfinished.open("wb")
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(target)) from error
+    with stream:
         for line in lines_of(file):
             stream.write(line + b"\n")
             count += 1
+    os.replace(unfinished, target)
     return count
 
 

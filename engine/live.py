@@ -30,7 +30,7 @@ class Source(Protocol):
         """End; returns when its thread is gone."""
 
 
-class AlreadyRunningError(Exception):
+class AlreadyRunningError(OSError):
     """Another SmartLoad uses this data folder."""
 
 
@@ -50,8 +50,10 @@ class DataFolder:
             os.close(self._lock)
             self._lock = None
             raise AlreadyRunningError(
-                f"{self.path}: another SmartLoad runs with this data folder; stop it, or give "
-                "another folder with --data"
+                error.errno,
+                "another SmartLoad runs with this data folder; stop it, or give another with "
+                "--data",
+                str(self.path),
             ) from error
         return self
 
@@ -107,17 +109,10 @@ class Live:
             self._stop.wait(self.clock.real_s_until(at))
             at = max(at, self.clock.now())
 
-    def wait(self) -> None:
-        """Block until `ask_stop`."""
-        while not self._stop.wait(1.0):
-            continue
-
-    def ask_stop(self, *_: Any) -> None:
-        """End `wait` (usable as a signal handler)."""
-        self._stop.set()
-
     def stop(self) -> None:
-        """Give everything back to evcc, then stop everyone in order."""
+        """Give everything back to evcc, then stop everyone in order. Twice is once."""
+        if self._stop.is_set():
+            return
         self._stop.set()
         self._ticker.join(5)
         for source in reversed(self._sources):

@@ -17,6 +17,7 @@ from engine.messages import (
     OrderFailed,
     PlanMade,
 )
+from engine.words import render
 
 log = logging.getLogger("smartload")
 
@@ -77,8 +78,8 @@ class Log(Port[_Heard, Never]):
             case BatteryModeFailed(mode=mode, reason=reason):
                 log.warning("battery: %s failed: %s", mode or "release", reason)
             case PlanMade(plan=plan, news=news):
-                log.info("plan %d (%s): %.2f, %s", plan.revision, plan.rung, plan.cost_eur,
-                         news.code)  # fmt: skip
+                log.info("plan %d (%s), bill %.2f: %s", plan.revision, plan.rung, plan.cost_eur,
+                         render(news, "en", "UTC"))  # fmt: skip
             case ActorFailed() | HandsOff():
                 pass  # the runtime has logged these with their traceback
         self._silent_evcc = isinstance(message, EvccLost)

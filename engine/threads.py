@@ -17,7 +17,7 @@ import pykka
 
 from engine.actor import Actor, Port
 from engine.clock import Clock, VirtualClock
-from engine.messages import ActorFailed, HandsOff, Message
+from engine.messages import ActorFailed, ConfigRead, HandsOff, Message
 from engine.system import AnyEndpoint, NoRecorder, Recorder, Runtime, handle, routes_of
 from engine.values import Why
 
@@ -135,6 +135,7 @@ class ThreadSystem(Runtime):
         self._pending = 0
         self._idle = threading.Condition()
         self._stopping = False
+        self._configuration: ConfigRead | None = None
         self.hands_off = False
 
     def enter(self, cast: Iterable[AnyEndpoint]) -> None:
@@ -154,6 +155,8 @@ class ThreadSystem(Runtime):
 
     def publish(self, message: Message) -> None:
         """Put a message into the inboxes of its hearers. A dead hearer harms nobody."""
+        if isinstance(message, ConfigRead):
+            self._configuration = message
         for name in self._routes.get(type(message), ()):
             inbox = self._inboxes[name]
             if inbox.qsize() >= INBOX_LIMIT:
@@ -198,6 +201,9 @@ class ThreadSystem(Runtime):
         if not self._stopping:
             endpoint = seat.endpoint
             self._seat(endpoint.reborn() if isinstance(endpoint, Actor) else endpoint)
+            if self._configuration is not None and seat.hearing == "ConfigRead":
+                # nobody goes on with the defaults: it is heard again, or there are too many deaths
+                self._inboxes[name].put(_Envelope(self._configuration))
 
     def _report(self, name: str, heard: str, error: str) -> None:
         log.error("%s failed on %s: %s", name, heard, error)

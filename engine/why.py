@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import httpx
 
 from engine.slots import slot_of
+from engine.words import label
 
 
 class WhyError(Exception):
@@ -20,6 +21,7 @@ class WhyError(Exception):
 
 def explain(url: str, at: str | None, car: str | None, language: str) -> Iterator[str]:
     """Sentences on what is done now, or is planned for `at`. Raises WhyError."""
+    url = url if "://" in url else f"http://{url}"
     try:
         answer = httpx.get(f"{url.rstrip('/')}/status", timeout=10)
         status = answer.raise_for_status().json()
@@ -35,12 +37,37 @@ def explain(url: str, at: str | None, car: str | None, language: str) -> Iterato
     zone = ZoneInfo(status.get("zone") or "UTC")
     moment = _moment(at, status, zone)
     slot = _slot(plan["slots"], moment, zone)
+    titles = {one["name"]: one["title"] for one in status["vehicles"]}
+    if car is not None:
+        car = _car(car, titles)
     start = datetime.fromisoformat(slot["start"]).astimezone(zone)
-    yield f"{start:%a %H:%M}  {slot['import_eur_kwh'] * 100:.1f} ct/kWh  (plan {plan['revision']})"
-    yield from _sentences(plan["blocks"], moment, car, language)
-    if at is None:
+    assumed = ", assumed" if slot["assumed_price"] else ""
+    price = f"{slot['import_eur_kwh'] * 100:.1f} ct/kWh{assumed}"
+    yield f"{start:%a %H:%M}  {price}  (plan {plan['revision']})"
+    yield from _sentences(plan["blocks"], moment, car, titles, language)
+    if at is None and car is None:
+        yield ""
+        boxes = {one["name"]: one["title"] or one["name"] for one in status["loadpoints"]}
         for owned in status["in_control"]:
-            yield f"{owned['setting']}: {owned['owner']}: {owned['why'][language]}"
+            setting = _setting(owned["setting"], boxes, language)
+            yield f"{setting}: {label(owned['owner'], language)}: {owned['why'][language]}"
+
+
+def _car(asked: str, titles: dict[str, str]) -> str:
+    """evcc's name of the car with this name or title. Raises WhyError."""
+    for name, title in titles.items():
+        if asked.casefold() in (name.casefold(), (title or name).casefold()):
+            return name
+    known = ", ".join(titles) or "none"
+    raise WhyError(f"there is no car {asked!r}; there are: {known}", unreachable=False)
+
+
+def _setting(setting: str, boxes: dict[str, str], language: str) -> str:
+    """`loadpoint:garage:limit_soc` -> `Garage, charging limit`."""
+    if not setting.startswith("loadpoint:"):
+        return label(setting, language)
+    name, _, what = setting.removeprefix("loadpoint:").rpartition(":")
+    return f"{boxes.get(name, name)}, {label(what, language)}"
 
 
 def _moment(at: str | None, status: dict[str, Any], zone: ZoneInfo) -> datetime:
@@ -78,16 +105,21 @@ def _slot(slots: list[dict[str, Any]], at: datetime, zone: ZoneInfo) -> dict[str
 
 
 def _sentences(
-    blocks: list[dict[str, Any]], at: datetime, car: str | None, language: str
+    blocks: list[dict[str, Any]],
+    at: datetime,
+    car: str | None,
+    titles: dict[str, str],
+    language: str,
 ) -> Iterator[str]:
     """What the battery and each car do at `at`, and why."""
     found = False
     for block in blocks:
-        name = block["name"] or "battery"
-        if car is not None and name.casefold() != car.casefold():
+        name = block["name"]
+        if car is not None and name != car:
             continue
         if datetime.fromisoformat(block["start"]) <= at < datetime.fromisoformat(block["end"]):
             found = True
-            yield f"{name}: {block['mode'] or '-'}: {block['why'][language]}"
+            lane = label("battery", language) if name is None else titles.get(name) or name
+            yield f"{lane}: {label(block['mode'] or 'unknown', language)}: {block['why'][language]}"
     if car is not None and not found:
-        yield f"{car}: nothing is planned for it then"
+        yield f"{titles[car] or car}: nothing is planned for it then"

@@ -19,6 +19,7 @@ SENTENCES: Mapping[str, str] = {
     "plan_prices_changed": "Neue Preise sind da[: {saves_eur} gespart].",
     "plan_turns_changed": "An der Wallbox hat sich geändert, wer lädt oder wie viel.",
     "plan_forecast_changed": "Die Vorhersage von Sonne oder Verbrauch hat sich geändert.",
+    "plan_corrected": "Die Korrektur des Lernenden für diese Viertelstunde.",
     "plan_soc_off": "Der Ladestand weicht vom Plan ab[: {soc_pct} statt {planned_pct}].",
     "plan_by_rules": "Einfache Regeln statt Plan[: Stromrechnung {cost_eur}]"
     "[, Preise bekannt für {known_h}].",
@@ -45,7 +46,7 @@ SENTENCES: Mapping[str, str] = {
     "battery_takes_sun": "Der Haus-Akku lädt mit Sonne[; gespeichert ist sie {value_eur_kwh} "
     "wert].",
     "battery_idle": "Der Haus-Akku ruht.",
-    "battery_waits": "Der Haus-Akku hat nichts zu tun.",
+    "battery_waits": "Den Haus-Akku zu laden oder zu halten lohnt jetzt nicht.",
     "battery_serves_by_rule": "Der Haus-Akku versorgt das Haus, wie ohne Plan.",
     "no_battery": "Es gibt keinen Haus-Akku.",
     "battery_not_controllable": "evcc kann diesen Haus-Akku nicht steuern.",

@@ -19,6 +19,7 @@ SENTENCES: Mapping[str, str] = {
     "plan_prices_changed": "New prices arrived[: saves {saves_eur}].",
     "plan_turns_changed": "Who charges at the wallbox, or how much, has changed.",
     "plan_forecast_changed": "The forecast of sun or consumption has changed.",
+    "plan_corrected": "The learner's correction for this quarter hour.",
     "plan_soc_off": "The charge differs from the plan[: {soc_pct}, not {planned_pct}].",
     "plan_by_rules": "Simple rules instead of a plan[: electricity bill {cost_eur}]"
     "[, prices known for {known_h}].",
@@ -45,7 +46,7 @@ SENTENCES: Mapping[str, str] = {
     "battery_takes_sun": "The house battery charges from the sun[; stored it is worth "
     "{value_eur_kwh}].",
     "battery_idle": "The house battery rests.",
-    "battery_waits": "The house battery has nothing to do.",
+    "battery_waits": "Neither charging nor holding the house battery would pay now.",
     "battery_serves_by_rule": "The house battery serves the house, as without a plan.",
     "no_battery": "There is no house battery.",
     "battery_not_controllable": "evcc cannot control this house battery.",

@@ -122,6 +122,7 @@ def future(text: str, at: datetime) -> str:
 
 
 def strategy_from(body: bytes) -> dict[str, Any]:
+    """A plan strategy as it was posted. Raises Refused."""
     given = decoded(body)
     if not isinstance(given, dict):
         raise Refused("cannot unmarshal into plan strategy")

@@ -120,19 +120,25 @@ def play(
     minds: Iterable[Actor[Any, Any]],
     *,
     progress: Callable[[datetime], None] | None = None,
+    stop: Callable[[], bool] = bool,
 ) -> int:
-    """Run the story on `system` (either runtime, under a virtual clock); returns the ticks."""
+    """Run the story on `system` (either runtime, under a virtual clock); returns the ticks.
+
+    Once `stop()` is true the story ends there, in order.
+    """
     system.enter([*minds, *home.ports])
     start = scenario.sim.start
     system.publish(ConfigRead(at=start, settings=settings_of(scenario)))
     system.settle()
-    count = 0
+    count, end = 0, end_of(scenario.sim, days)
     for at in ticks_of(scenario, days):
+        if stop():
+            end = at
+            break
         system.tick(Tick(at=at))
         count += 1
         if progress is not None:
             progress(at)
-    end = end_of(scenario.sim, days)
     system.tick(StopAsked(at=end))
     home.pretend.advance(end)
     return count
@@ -145,10 +151,12 @@ def simulate(
     seed: int = 1,
     journal: Path | None = None,
     progress: Callable[[datetime], None] | None = None,
+    stop: Callable[[], bool] = bool,
 ) -> Result:
     """Run `scenario` for `days` with every actor at home, under virtual time.
 
-    The same seed gives the same journal, byte for byte; `journal` keeps it (SQLite).
+    The same seed gives the same journal, byte for byte; `journal` keeps it (SQLite). Once `stop()`
+    is true the run ends there, in order; `days` of the result is what was run.
     """
     days = scenario.sim.days if days is None else days
     began = perf_counter()
@@ -157,7 +165,7 @@ def simulate(
     system = StepSystem(scenario.sim.start, counter)
     home = pretend_home(scenario, seed, days, system.clock)
     minds = cast()
-    ticks = play(system, scenario, days, home, minds, progress=progress)
+    ticks = play(system, scenario, days, home, minds, progress=progress, stop=stop)
     system.stop()
     sha = kept.sha256()
     kept.close()
@@ -165,7 +173,7 @@ def simulate(
     solver_s = sum(mind.planner.solver_s for mind in minds if isinstance(mind, Optimizer))
     return Result(
         scenario=scenario.name,
-        days=days,
+        days=min(days, round(ticks * scenario.sim.tick_s / 86_400, 6)),
         seed=seed,
         cost_eur=round(bill.cost_eur, 6),
         wear_eur=round(bill.wear_eur, 6),

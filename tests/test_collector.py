@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from actors.collector import Collector
 from engine.messages import (
+    ActorFailed,
     EvccLost,
     EvccNudged,
     EvccRead,
@@ -425,6 +426,19 @@ def test_rates_are_said_once_and_again_only_when_they_changed() -> None:
     assert says(mind, read(after(30), tariffs=(Tariff("grid", fresh),)), RatesChanged) == []
     dearer = three(rates(MIDNIGHT, [v + 0.01 for v in DAY]))
     assert changed(mind, read(after(45), tariffs=dearer)).revision == 2
+
+
+def test_inv_111_prices_that_somebody_fell_over_are_said_again_at_the_next_tariff_reading() -> None:
+    mind = collector()
+    known = three(rates(MIDNIGHT, DAY), None, rates(MIDNIGHT, (100.0,) * 96))
+    first = changed(mind, read(NOON, tariffs=known))
+    assert list(mind.on(ActorFailed(NOON, "Forecaster", "StateChanged", "boom"))) == []
+    assert says(mind, read(after(15), tariffs=known), RatesChanged) == []
+    assert list(mind.on(ActorFailed(after(15), "Forecaster", "RatesChanged", "boom"))) == []
+    assert says(mind, read(after(20)), RatesChanged) == []
+    again = changed(mind, read(after(30), tariffs=known))
+    assert again == msgspec.structs.replace(first, at=after(30), revision=2)
+    assert says(mind, read(after(45), tariffs=known), RatesChanged) == []
 
 
 def test_inv_18_a_failing_tariff_keeps_its_future_and_is_told_as_failed() -> None:

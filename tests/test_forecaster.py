@@ -377,8 +377,7 @@ def test_inv_32_a_constant_deviation_is_approached_and_never_overshot(
     settled = [
         gap
         for one, gap in zip(said, gaps, strict=True)
-        if (local := one.load.start.astimezone(BERLIN)).hour > 0
-        or local.weekday() not in {0, 5}
+        if (local := one.load.start.astimezone(BERLIN)).hour > 0 or local.weekday() not in {0, 5}
     ]
     assert settled[-1] < 0.4 * (high - low)
 

@@ -393,6 +393,20 @@ def test_inv_18_without_prices_only_deadlines_charge(known: bool) -> None:
     assert charged == pytest.approx(9.6 / 0.9, abs=1e-4)
 
 
+def test_inv_18_while_the_tariff_fails_only_the_rules_hold_and_recovery_is_news() -> None:
+    actor = optimizer()
+    assert planned(actor).rung == "lp"
+    at = NOON + timedelta(minutes=5)
+    failed = replace(rates(NOON, 2), at=at, grid_failed_since=at)
+    (during,) = hear(actor, [failed, state(at, 2, rates_revision=2)])
+    assert (during.plan.rung, during.news.code) == ("rules", "plan_prices_changed")
+    assert during.plan.why.code == "plan_by_rules_no_prices"
+    assert {slot.battery_mode for slot in during.plan.slots} == {BatteryMode.NORMAL}
+    at = NOON + timedelta(minutes=11)
+    (after,) = hear(actor, [replace(rates(NOON, 3), at=at), state(at, 3, rates_revision=3)])
+    assert (after.plan.rung, after.news.code) == ("lp", "plan_prices_changed")
+
+
 # --- memory --------------------------------------------------------------------------------------
 
 

@@ -8,13 +8,15 @@ from itertools import pairwise
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from actors.execution import battery_rule, car_rule
+from actors.execution import car_rule
 from actors.planner import NoPricesError, Planner
+from actors.planner_battery import CALM_EUR, CODES, BatterySlots, battery_rule, calm
 from actors.planner_model import Structure
 from actors.planner_problem import Problem, grid_of, learn_shape, prices_of
 from actors.planner_report import cost_eur
@@ -440,13 +442,13 @@ def test_the_house_battery_feeds_a_car_at_its_minimum_power_only() -> None:
             import_eur_kwh=prices,
             pv_kw=sun,
             store=battery(stored_kwh=9.9),
-            cars=(car(departure=hours(16), need_kwh=20),),
+            cars=(car(departure=hours(16), need_kwh=6),),
         )
     )
     fed = [s.cars[0] for s in found.slots if s.cars[0].charge_kw > 0 and s.grid_import_kw < 1e-3]
     assert fed
     assert {one.mode for one in fed} == {ChargeMode.MINPV}
-    assert sum(one.charge_kw == pytest.approx(4.14) for one in fed) >= len(fed) - 1
+    assert sum(one.charge_kw >= 0.95 * 4.14 for one in fed) >= len(fed) - 1
     assert fed[0].why.code == "car_from_battery"
 
 
@@ -524,13 +526,128 @@ def test_an_uncontrollable_battery_is_never_given_a_mode() -> None:
     assert modes(found, 0, 24) == {BatteryMode.NORMAL}
 
 
+def battery_slots(**given_: list[float]) -> BatterySlots:
+    """Columns of that length; what is not named is 0, a slot is a quarter hour."""
+    count = len(next(iter(given_.values())))
+    names = BatterySlots._fields
+    columns = {name: np.array(given_.get(name, [0.0] * count)) for name in names}
+    return BatterySlots(**(columns | {"hours": np.full(count, 0.25)}))
+
+
 @pytest.mark.parametrize(("follows", "mode"), [(True, "normal"), (False, "hold")])
 def test_hold_keeps_sun_out_only_of_an_inverter_whose_hold_does(follows: bool, mode: str) -> None:
     store = battery(hold_charges_from_pv=follows)
-    found = battery_rule(
-        store, charge_kw=0, discharge_kw=0, missing_kw=-3, available_kw=4, room_kw=5
+    slots = battery_slots(missing_kw=[-3.0], available_kw=[4.0], room_kw=[5.0])
+    assert [CODES[code] for code in battery_rule(store, slots)] == [mode]
+
+
+@pytest.mark.parametrize(("charge_kw", "room_kw", "mode"), [
+    (0.6, 9.0, "normal"), (3.0, 9.0, "charge"), (0.9, 1.0, "charge"), (0.1, 0.1, "normal"),
+])  # fmt: skip
+def test_inv_13_the_grid_fills_the_battery_at_full_power_or_not_at_all(
+    charge_kw: float, room_kw: float, mode: str
+) -> None:
+    """`charge` knows no half: a plan that buys a little is not carried out as one that buys all."""
+    slots = battery_slots(charge_kw=[charge_kw], missing_kw=[0.0], room_kw=[room_kw])
+    assert [CODES[code] for code in battery_rule(battery(), slots)] == [mode]
+
+
+@pytest.mark.parametrize(
+    ("price", "before", "modes_"),
+    [
+        ((0.30, 0.30, 0.26, 0.30), None, "nnnn"),  # 0.4 kWh at a loss of 0.2 ct per kWh
+        ((0.30, 0.30, 0.10, 0.30), None, "nnhn"),  # it matters: 16 ct per kWh
+        ((0.26, 0.30, 0.30, 0.30), "normal", "nnnn"),  # what stands now is the neighbour
+        ((0.26, 0.30, 0.30, 0.30), "hold", "hnnn"),
+        ((0.30, 0.26, 0.26, 0.26, 0.30), None, "nhhhn"),  # a block is no flip
+    ],
+)
+def test_short_runs_that_hardly_matter_are_bridged(
+    price: tuple[float, ...], before: str | None, modes_: str
+) -> None:
+    count = len(price)
+    given_ = {"missing_kw": [1.6] * count, "available_kw": [9.0] * count, "value": [0.2299] * count}
+    serves = [1.6 if one > 0.262 else 0.0 for one in price]
+    slots = battery_slots(price=list(price), discharge_kw=serves, **given_)
+    found = calm(
+        battery(), slots, battery_rule(battery(), slots), BatteryMode(before) if before else None
     )
-    assert found == mode
+    assert "".join(CODES[code].value[0] for code in found) == modes_
+    assert CALM_EUR <= 0.002
+
+
+def test_the_reserve_is_never_bridged() -> None:
+    slots = battery_slots(
+        missing_kw=[0.1] * 3,
+        available_kw=[1.0, 0.0, 1.0],
+        discharge_kw=[0.1, 0.0, 0.1],
+        price=[0.2] * 3,
+        value=[0.17] * 3,
+    )
+    found = calm(battery(), slots, battery_rule(battery(), slots), BatteryMode.NORMAL)
+    assert [CODES[code].value for code in found] == ["normal", "hold", "normal"]
+
+
+@given(
+    need_kwh=st.floats(0.1, 30),
+    stored_kwh=st.floats(1, 10),
+    departure_h=st.floats(0.5, 18),
+    sun_kw=st.floats(0, 6),
+    seed=st.integers(0, 20),
+)
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+def test_no_rule_ever_costs_a_car_its_departure(
+    need_kwh: float, stored_kwh: float, departure_h: float, sun_kw: float, seed: int
+) -> None:
+    """What full power until the departure could have given is given (INV-18 to the other side)."""
+    prices = tuple(round(0.3 + 0.1 * math.sin(k * (0.3 + seed)), 5) for k in range(SHORT))
+    sun = tuple(round(max(0.0, sun_kw * math.sin((k + seed) / 9)), 3) for k in range(SHORT))
+    one = car(need_kwh=need_kwh, departure=hours(departure_h))
+    problem = home(
+        import_eur_kwh=prices, pv_kw=sun, store=battery(stored_kwh=stored_kwh), cars=(one,)
+    )
+    found = plan(problem)
+    last = sum(1 for k in range(1, SHORT) if k / 4 + 0.125 <= departure_h)
+    got = sum(s.cars[0].charge_kw * s.duration_s / 3600 for s in found.slots[: last + 1])
+    assert got >= min(need_kwh, 11 * (last + 1) / 4) - 0.02
+    assert_physical(problem, found)
+
+
+def test_the_battery_feeds_a_car_in_cheap_hours_where_all_else_is_equal() -> None:
+    """Full battery, more sun tomorrow than it takes: fed where an error would be cheap."""
+    sun = by_hour(dict.fromkeys(range(20, 24), 9.0), 0.0)
+    prices = by_hour(dict.fromkeys(range(13, 16), 0.25), 0.40)
+    store = battery(stored_kwh=9.9)
+    one = car(departure=hours(16), need_kwh=3)
+    found = plan(home(import_eur_kwh=prices, pv_kw=sun, store=store, cars=(one,)))
+    assert car_kwh(found, 0, 13) == 0
+    assert car_kwh(found, 13, 16) == pytest.approx(3, abs=1e-3)
+
+
+def test_a_lone_crumb_joins_a_block() -> None:
+    """The last 0.6 kWh: not in the slot that is 0.2 ct cheaper by itself."""
+    prices = [0.40] * SHORT
+    prices[10:12] = [0.20, 0.20]
+    prices[12], prices[20] = 0.202, 0.201
+    one = car(departure=hours(8), need_kwh=6.1)
+    found = plan(home(import_eur_kwh=tuple(prices), cars=(one,)))
+    on = [k for k, slot in enumerate(found.slots) if slot.cars[0].charge_kw > 0]
+    assert on == [10, 11, 12]
+    assert found.slots[12].cars[0].mode is not ChargeMode.PV
+
+
+def test_inv_18_while_the_tariff_fails_rules_wait_for_the_latest_safe_time() -> None:
+    """What the tariff published before it failed decides nothing: not the cheap hour at once."""
+    prices = by_hour({0: 0.05}, 0.40)
+    one = car(departure=hours(12), need_kwh=20)
+    known, failed = (
+        plan_by_rules(home(import_eur_kwh=prices, cars=(one,), prices_failed=failing))
+        for failing in (False, True)
+    )
+    assert car_kwh(known, 0, 1) == pytest.approx(11)
+    assert car_kwh(failed, 0, 9) == 0
+    assert car_kwh(failed, 9, 12) == pytest.approx(20)
+    assert [one.why.code for one in (known, failed)] == ["plan_by_rules", "plan_by_rules_no_prices"]
 
 
 def test_minimum_power_is_respected_but_for_the_last_slot() -> None:

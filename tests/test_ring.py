@@ -5,84 +5,34 @@ import os
 import random
 import subprocess
 import sys
-import threading
-from collections import Counter
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
 
 from actors import cast
-from engine.clock import VirtualClock
 from engine.journal import Journal, export, lines_of
-from engine.slots import slot_of
-from engine.steps import StepSystem
-from engine.threads import ThreadSystem
-from engine.transport import Answer
 from sim.replay import read, replay, same
-from sim.run import header_for, play, pretend_home, simulate
+from sim.run import header_for, simulate
 from sim.scenario import Scenario
 from sim.scenario_files import load_scenario
-
-
-class Locked:
-    """The pretend evcc, for ports on several threads."""
-
-    def __init__(self, inner: Any) -> None:
-        self._inner = inner
-        self._lock = threading.Lock()
-
-    def request(self, method: str, path: str, body: bytes = b"") -> Answer:
-        with self._lock:
-            return self._inner.request(method, path, body)
-
-    def close(self) -> None:
-        """Nothing to release."""
-
-
-def story(name: str, runtime: str, days: float, **order: Any) -> Any:
-    """Play a scenario on one runtime; gives the pretend evcc."""
-    scenario = load_scenario(name)
-    start = scenario.sim.start
-    system: Any
-    if runtime == "steps":
-        system = StepSystem(start, **order)
-    else:
-        system = ThreadSystem(VirtualClock(start))
-    home = pretend_home(scenario, 1, days, system.clock)
-    if runtime == "threads":
-        locked = Locked(home.pretend)
-        for port in home.ports:
-            if hasattr(port, "_transport"):
-                port._transport = locked
-    play(system, scenario, days, home, cast())
-    system.stop()
-    return home.pretend
-
-
-def confirmed_writes(pretend: Any) -> Counter[tuple[Any, str, str]]:
-    """How often each write was confirmed in each slot."""
-    return Counter(
-        (slot_of(write.at), write.method, write.path)
-        for write in pretend.writes
-        if write.status == 200 and not write.human
-    )
+from tests.make_ring import confirmed_writes, told
 
 
 @pytest.mark.parametrize("name", ["two-cars-one-wallbox", "negative-prices"])
 def test_the_same_story_on_both_runtimes_gives_the_same_confirmed_writes(name: str) -> None:
-    steps = confirmed_writes(story(name, "steps", 0.5))
-    threads = confirmed_writes(story(name, "threads", 0.5))
+    steps = confirmed_writes(told(load_scenario(name), "steps", 0.5).pretend)
+    threads = confirmed_writes(told(load_scenario(name), "threads", 0.5).pretend)
     assert steps
     assert steps == threads
 
 
 def test_shuffled_delivery_gives_the_same_confirmed_writes() -> None:
-    straight = confirmed_writes(story("two-cars-one-wallbox", "steps", 0.5))
-    shuffled = confirmed_writes(story("two-cars-one-wallbox", "steps", 0.5, shuffle=True, seed=3))
-    assert straight == shuffled
+    scenario = load_scenario("two-cars-one-wallbox")
+    straight = told(scenario, "steps", 0.5)
+    shuffled = told(scenario, "steps", 0.5, shuffle=True, order_seed=3)
+    assert confirmed_writes(straight.pretend) == confirmed_writes(shuffled.pretend)
 
 
 @pytest.fixture(scope="module")

@@ -16,12 +16,14 @@ from engine.messages import (
     CarAnswered,
     CarPollDue,
     CarSilent,
+    ConfigRead,
     EvccReadDue,
     EvccSilent,
     HandsOff,
     Message,
     Tick,
 )
+from engine.settings import Settings
 from engine.steps import StepSystem
 from engine.threads import ThreadSystem
 
@@ -300,3 +302,29 @@ def test_no_actor_is_left_in_pykkas_registry() -> None:
         system.enter([Poller()])
         system.stop()
     assert pykka.ActorRegistry.get_all() == []
+
+
+class Newborn(Actor[ConfigRead, CarPollDue]):
+    """Falls on its first configuration."""
+
+    falls = 1
+
+    def __init__(self) -> None:
+        self.memory = PollerMemory()
+
+    def on(self, message: ConfigRead) -> Iterator[CarPollDue]:
+        if Newborn.falls:
+            Newborn.falls -= 1
+            raise ValueError("not yet")
+        self.memory = PollerMemory(ticks=1)
+        yield CarPollDue(at=message.at, vehicle="configured")
+
+
+def test_who_falls_on_the_configuration_hears_it_again() -> None:
+    Newborn.falls = 1
+    system = ThreadSystem(VirtualClock(T0))
+    ear = Ear()
+    system.enter([Newborn(), ear])
+    system.tick(ConfigRead(at=T0, settings=Settings()))
+    assert [type(one).__name__ for one in ear.heard] == ["ActorFailed", "CarPollDue"]
+    system.stop()

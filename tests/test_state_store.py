@@ -120,6 +120,14 @@ def test_a_reading_and_its_cars_are_said_as_one() -> None:
     assert said.state.revision == home.state.revision + 1
 
 
+def test_a_monitor_that_was_quicker_is_not_waited_for() -> None:
+    home = Kept()
+    assert list(home.mind.on(VehiclesChecked(after(1)))) == []
+    (said,) = home.mind.on(measured(after(1), free()))
+    assert said.state.measured_at == after(1)
+    assert list(home.mind.on(measured(after(2), free()))) == []  # not checked yet
+
+
 def test_without_a_monitor_a_reading_is_said_at_the_next_tick() -> None:
     home = Kept()
     assert list(home.mind.on(measured(after(1), free()))) == []

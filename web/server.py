@@ -30,7 +30,8 @@ class WebServer:
             # bound here, because waitress would leave its threads behind when it cannot
             listening = socket.create_server((host, port), family=family)
         except OSError as error:
-            raise PortInUseError(f"cannot listen on {host}:{port}: {error.strerror}") from error
+            reason = f"{error.strerror}".partition(" (while")[0]  # the address stands in front
+            raise PortInUseError(f"cannot listen on {host}:{port}: {reason}") from error
         self._server = create_server(
             app,
             map=self._map,

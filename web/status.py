@@ -203,6 +203,7 @@ def live_view(snapshot: Snapshot) -> dict[str, Any]:
     return {
         "version": VERSION,
         "zone": zone,
+        "tick_s": snapshot.settings.tick_s if snapshot.settings else None,
         "revision": state.revision if state else 0,
         "rates_revision": state.rates_revision if state else 0,
         "plan_revision": state.plan_revision if state else 0,

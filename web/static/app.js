@@ -11,7 +11,7 @@ import { pointsOf } from "./series.js";
 import { renderTable } from "./table.js";
 import { nextLines, verdict } from "./verdict.js";
 
-const OLD_S = 30;
+const OLD_S = 30; // or two ticks, where they are farther apart
 const MARKS = { ok: "✓", look: "!", act: "✕", watch: "◉", wait: "…" };
 
 let status = null;
@@ -31,7 +31,7 @@ function renderHeader(now) {
   setText(byId("data-age"), status ? age(time(status.measured_at), now) : "");
   if (!status) return;
   const ageS = status.measured_at ? (now - time(status.measured_at)) / 1000 : Infinity;
-  byId("data-age").dataset.old = ageS > OLD_S;
+  byId("data-age").dataset.old = ageS > Math.max(OLD_S, 2 * status.tick_s);
   setText(byId("site-title"), status.site_title ?? "");
 }
 

@@ -1,0 +1,148 @@
+"""The battery's mode in each slot of a plan, and why: the mode whose *rule* is right (design §6).
+
+Load and sun will differ from the forecast; a mode follows them, a power would not.
+"""
+
+from itertools import groupby
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actors.planner_model import Array
+from actors.planner_problem import Store
+from engine.values import BatteryMode, Why
+
+TINY_KW = 1e-3
+GRID_SHARE = 0.1
+"""Less than this share of a charging power from the grid is noise of the forecast."""
+SERVES = 0.5
+"""The battery serves a slot in which it gives at least this share of what it could."""
+BUYS_KW = 0.2
+"""Less is no reason to charge from the grid."""
+CALM_SLOTS = 2
+CALM_EUR = 1e-3
+"""Runs of so many slots between two of the same mode are bridged where that costs less."""
+CODES = (BatteryMode.NORMAL, BatteryMode.HOLD, BatteryMode.CHARGE)
+_NORMAL, _HOLD, _CHARGE = range(3)
+
+NO_BATTERY = Why("no_battery")
+BATTERY_WAITS = Why("battery_waits")
+BATTERY_RESERVE = Why("battery_reserve")
+BATTERY_BY_RULE = Why("battery_serves_by_rule")
+
+Bools = NDArray[np.bool_]
+Codes = NDArray[np.int64]
+
+
+class BatterySlots(NamedTuple):
+    """What a plan knows of the battery, one number per slot.
+
+    `missing_kw`: what house and cars lack without the battery, negative where sun is left;
+    `available_kw` and `room_kw`: what it could give and take in that slot. Prices and the values
+    of one stored kWh in EUR/kWh.
+    """
+
+    hours: Array
+    charge_kw: Array
+    discharge_kw: Array
+    missing_kw: Array
+    available_kw: Array
+    room_kw: Array
+    price: Array
+    value: Array
+
+
+class BatteryPart(NamedTuple):
+    """The battery's part of every slot."""
+
+    modes: list[BatteryMode | None]
+    whys: list[Why]
+
+
+def at_reserve(store: Store, slots: BatterySlots) -> Bools:
+    """Whether serving would go on below the reserve floor, which the inverter may not know."""
+    lack = slots.missing_kw
+    short: Bools = slots.available_kw < SERVES * np.minimum(lack, store.discharge_kw)
+    return (lack > TINY_KW) & short
+
+
+def battery_rule(store: Store, slots: BatterySlots) -> Codes:
+    """An index into `CODES` for each slot: NORMAL serves the house and takes the sun, by itself.
+
+    CHARGE, which is always at full power, only where the plan buys at least half of what that
+    would (INV-13); HOLD only where it keeps what it could give, or leaves sun that it could take
+    and `hold` keeps it from taking it.
+    """
+    if not store.controllable:
+        return np.zeros(len(slots.hours), dtype=np.int64)
+    spare_kw = np.maximum(0.0, -slots.missing_kw)
+    could_give = np.minimum(np.minimum(slots.missing_kw, slots.available_kw), store.discharge_kw)
+    holds = at_reserve(store, slots)
+    holds |= (could_give > TINY_KW) & (slots.discharge_kw < SERVES * could_give)
+    if not store.hold_charges_from_pv:
+        could_take = np.minimum(np.minimum(spare_kw, slots.room_kw), store.charge_kw)
+        holds |= (could_take > TINY_KW) & (slots.charge_kw < SERVES * could_take)
+    modes = np.where(holds, _HOLD, _NORMAL)
+    if store.grid_charging:
+        full_kw = np.minimum(np.maximum(slots.room_kw, TINY_KW), store.charge_kw)
+        buys = slots.charge_kw - spare_kw > np.maximum(SERVES * (full_kw - spare_kw), BUYS_KW)
+        modes = np.where(buys, _CHARGE, modes)
+    return modes
+
+
+def _regrets(store: Store, slots: BatterySlots, modes: Codes) -> Array:
+    """EUR by slot: what it costs to serve where the rule says hold, or the other way round.
+
+    Endless where that is no choice: buying, below the reserve, sun that `hold` would keep out.
+    """
+    could_kw = np.maximum(np.minimum(slots.missing_kw, slots.available_kw), 0.0)
+    kwh = np.minimum(could_kw, store.discharge_kw) * slots.hours
+    saved = slots.price - slots.value / store.discharge_efficiency - store.wear_eur_kwh
+    regret = np.abs(saved) * kwh
+    sun = slots.missing_kw < -TINY_KW
+    never = (modes == _CHARGE) | ((modes == _HOLD) & at_reserve(store, slots))
+    if not store.hold_charges_from_pv:
+        never |= sun
+    return np.where(never, np.inf, regret)
+
+
+def calm(store: Store, slots: BatterySlots, modes: Codes, before: BatteryMode | None) -> Codes:
+    """The modes without short runs that hardly matter; `before` is the mode that stands now."""
+    regret = _regrets(store, slots, modes)
+    left = CODES.index(before) if before in CODES else -1
+    runs, start = [], 0
+    for code, members in groupby(modes.tolist()):
+        end = start + sum(1 for _ in members)
+        runs.append((code, start, end))
+        start = end
+    calmed = modes.copy()
+    for (code, first, end), following in zip(runs, [*runs[1:], (-1, 0, 0)], strict=True):
+        between = left == following[0] != code and left != _CHARGE and end - first <= CALM_SLOTS
+        if between and regret[first:end].sum() <= CALM_EUR:
+            calmed[first:end] = left
+        else:
+            left = code
+    return calmed
+
+
+def battery_part(store: Store, slots: BatterySlots, before: BatteryMode | None) -> BatteryPart:
+    """Modes and reasons; the numbers of a reason are the tariff and what stored energy is worth."""
+    modes = battery_rule(store, slots)
+    if store.controllable:
+        modes = calm(store, slots, modes, before)
+    reserve = at_reserve(store, slots).tolist()
+    takes, gives = (slots.charge_kw > TINY_KW).tolist(), (slots.discharge_kw > TINY_KW).tolist()
+    values, codes = np.round(slots.value, 4).tolist(), modes.tolist()
+    whys = []
+    for k, (code, price, value) in enumerate(zip(codes, slots.price.tolist(), values, strict=True)):
+        numbers = (("price_eur_kwh", price), ("value_eur_kwh", value))
+        if code == _CHARGE:
+            whys.append(Why("battery_buys", numbers))
+        elif code == _HOLD:
+            whys.append(BATTERY_RESERVE if reserve[k] else Why("battery_keeps", numbers))
+        elif takes[k]:
+            whys.append(Why("battery_takes_sun", numbers[1:]))
+        else:
+            whys.append(Why("battery_serves", numbers) if gives[k] else BATTERY_WAITS)
+    return BatteryPart([CODES[code] for code in codes], whys)
