@@ -7,6 +7,8 @@ of it, each with the end of its block: the run of slots that ask for the same.
 from datetime import datetime, timedelta
 from math import isfinite
 
+from msgspec.structs import replace
+
 from engine.slots import SLOT, slot_of
 from engine.values import BatteryMode, ChargeMode, Plan, PlanCar, PlanSlot, Utc, Value, Why
 
@@ -69,32 +71,43 @@ class Script(Value, frozen=True):
 
 
 def script_of(plan: Plan) -> Script:
-    """The script of a plan."""
+    """The script of a plan. Each line goes on from the next one's where both ask for the same."""
     slots = [slot for slot in plan.slots if slot.duration_s > 0]
-    lines = tuple(_line(slots, k) for k in range(min(LINES, len(slots))))
-    return Script(plan.revision, plan.made_at, plan.rung, lines)
+    lines: list[Line] = []
+    for k in reversed(range(min(LINES, len(slots)))):
+        lines.append(_line(slots, k, lines[-1] if lines else None))
+    return Script(plan.revision, plan.made_at, plan.rung, tuple(reversed(lines)))
 
 
-def _line(slots: list[PlanSlot], k: int) -> Line:
+def _line(slots: list[PlanSlot], k: int, after: Line | None) -> Line:
     slot = slots[k]
     mode = _battery(slot)
-    last = slot
-    for later in slots[k + 1 :]:
-        if _battery(later) is not mode:
-            break
-        last = later
+    if after is not None and after.battery is mode:
+        until = after.until
+    else:
+        last = slot
+        for later in slots[k + 1 :]:
+            if _battery(later) is not mode:
+                break
+            last = later
+        until = _end(last)
+    known = {line.loadpoint: line for line in after.cars} if after else {}
     return Line(
         start=slot.start,
         battery=mode,
         battery_discharges=slot.battery_discharge_kw > 0.05,
         why=slot.why,
-        until=_end(last),
-        cars=tuple(_car_line(slots, k, car) for car in slot.cars),
+        until=until,
+        cars=tuple(_car_line(slots, k, car, known.get(car.loadpoint)) for car in slot.cars),
     )
 
 
-def _car_line(slots: list[PlanSlot], k: int, car: PlanCar) -> CarLine:
-    last, end, kwh = car, slots[k], _kwh(slots[k], car)
+def _car_line(slots: list[PlanSlot], k: int, car: PlanCar, after: CarLine | None) -> CarLine:
+    kwh = _kwh(slots[k], car)
+    if after is not None and after.mode is car.mode and after.vehicle == car.vehicle:
+        kwh = round(kwh + after.block_kwh, 6)
+        return replace(after, why=car.why, block_kwh=kwh)
+    last, end = car, slots[k]
     for later in slots[k + 1 :]:
         same = next((other for other in later.cars if other.loadpoint == car.loadpoint), None)
         if same is None or same.mode is not car.mode or same.vehicle != car.vehicle:

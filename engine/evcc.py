@@ -35,6 +35,14 @@ STALE_READ = timedelta(seconds=30)
 """A reading that arrives after a write may have been made before it; not for longer than this."""
 
 
+class _Told(NamedTuple):
+    """The last answer for a tariff, what it says, and when that was said in full."""
+
+    answer: Answer
+    tariff: Tariff
+    in_full_at: datetime
+
+
 class EvccReader(Port[EvccReadDue | ActorFailed, EvccRead | EvccSilent]):
     """Reads the state and the tariffs asked for.
 
@@ -47,7 +55,7 @@ class EvccReader(Port[EvccReadDue | ActorFailed, EvccRead | EvccSilent]):
     def __init__(self, transport: Transport, clock: Clock) -> None:
         self._transport = transport
         self._clock = clock
-        self._last: dict[str, tuple[Answer, datetime]] = {}
+        self._last: dict[str, _Told] = {}
 
     def on(self, message: EvccReadDue | ActorFailed) -> Iterator[EvccRead | EvccSilent]:
         match message:
@@ -94,15 +102,13 @@ class EvccReader(Port[EvccReadDue | ActorFailed, EvccRead | EvccSilent]):
 
     def _tariff(self, usage: str, answer: Answer) -> Tariff:
         now = self._clock.now()
-        last, said_at = self._last.get(usage, (None, now))
-        if last == answer and now - said_at < IN_FULL and answer.status == 200:
+        last = self._last.get(usage)
+        if last is None or last.answer != answer:
+            last = _Told(answer, tariff_from(usage, answer.status, answer.body), now)
+        elif last.tariff.rates is not None and now - last.in_full_at < IN_FULL:
             return Tariff(usage, None, unchanged=True)
-        tariff = tariff_from(usage, answer.status, answer.body)
-        if tariff.rates is None:
-            self._last.pop(usage, None)
-        else:
-            self._last[usage] = (answer, now)
-        return tariff
+        self._last[usage] = last._replace(in_full_at=now)
+        return last.tariff
 
     def close(self) -> None:
         self._transport.close()

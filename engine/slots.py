@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from math import floor
 
 SLOT_S = 900
 SLOT = timedelta(seconds=SLOT_S)
@@ -10,8 +11,11 @@ SLOTS_PER_HOUR = 4
 
 def slot_of(at: datetime) -> datetime:
     """The start of the quarter hour (aware UTC) that contains `at`."""
-    utc = at.astimezone(UTC)
-    return utc.replace(minute=utc.minute - utc.minute % 15, second=0, microsecond=0)
+    utc = at if at.tzinfo is UTC else at.astimezone(UTC)
+    late = utc.minute % 15
+    if not (late or utc.second or utc.microsecond):
+        return utc
+    return utc.replace(minute=utc.minute - late, second=0, microsecond=0)
 
 
 def slots(start: datetime, count: int) -> Iterator[datetime]:
@@ -22,4 +26,4 @@ def slots(start: datetime, count: int) -> Iterator[datetime]:
 
 def slots_between(start: datetime, end: datetime) -> int:
     """Whole slots from slot `start` to slot `end` (negative when `end` is earlier)."""
-    return (slot_of(end) - slot_of(start)) // SLOT
+    return floor(end.timestamp() / SLOT_S) - floor(start.timestamp() / SLOT_S)

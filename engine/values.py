@@ -11,7 +11,7 @@ from typing import Annotated, TypeVar
 
 import msgspec
 
-from engine.slots import SLOT, slot_of, slots_between
+from engine.slots import SLOT, slots_between
 
 Utc = Annotated[datetime, msgspec.Meta(tz=True)]
 
@@ -317,11 +317,11 @@ class Plan(Value, frozen=True):
     shortfalls: tuple[Shortfall, ...] = ()
 
     def slot_at(self, at: datetime) -> PlanSlot | None:
-        """The slot that contains `at`, or None."""
-        for slot in self.slots:
-            if slot_of(slot.start) == slot_of(at):
-                return slot
-        return None
+        """The slot that contains `at`, or None (slots follow each other; the first may be cut)."""
+        if not self.slots:
+            return None
+        k = slots_between(self.slots[0].start, at)
+        return self.slots[k] if 0 <= k < len(self.slots) else None
 
 
 class Ownership(Value, frozen=True):

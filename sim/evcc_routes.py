@@ -58,7 +58,8 @@ class Call(NamedTuple):
 
 
 Handler = Callable[[Call], Any]
-ROUTES: list[tuple[str, re.Pattern[str], Handler]] = []
+ROUTES: dict[tuple[str, str], list[tuple[re.Pattern[str], Handler]]] = {}
+"""By verb and first part of the path, in the order of registration."""
 
 PATTERNS = {
     "id": r"([0-9]+)",
@@ -77,7 +78,8 @@ def route(method: str, path: str) -> Callable[[Handler], Handler]:
     pattern = re.sub(r"\{(\w+)\}", lambda found: PATTERNS[found[1]], path)
 
     def keep(handler: Handler) -> Handler:
-        ROUTES.append((method, re.compile(pattern), handler))
+        first = path.split("/")[1]
+        ROUTES.setdefault((method, first), []).append((re.compile(pattern), handler))
         return handler
 
     return keep
@@ -85,8 +87,9 @@ def route(method: str, path: str) -> Callable[[Handler], Handler]:
 
 def answer(method: str, call: Call, path: str) -> Any:
     """What evcc answers to `path` below /api. Raises Refused or NotFound."""
-    for verb, pattern, handler in ROUTES:
-        if verb == method and (found := pattern.fullmatch(path)):
+    first = path.split("/", 2)[1] if "/" in path else ""
+    for pattern, handler in ROUTES.get((method, first), ()):
+        if found := pattern.fullmatch(path):
             return handler(call._replace(values=found.groups()))
     raise NotFound
 

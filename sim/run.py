@@ -12,6 +12,7 @@ import msgspec
 
 from actors import cast
 from actors.optimizer import Optimizer
+from actors.planner import load_modelling_language
 from engine.actor import Actor
 from engine.evcc import BatteryKeeper, EvccReader, EvccWriter
 from engine.journal import SCHEMA, Header, Journal, encode
@@ -26,7 +27,10 @@ from sim.world import SeededWorld
 
 
 class Result(msgspec.Struct, frozen=True):
-    """What `smartload simulate --json` prints. Money in the tariff's currency, energy in kWh."""
+    """What `smartload simulate --json` prints. Money in the tariff's currency, energy in kWh.
+
+    `wall_s` is from the world's making to the last word, without the imports of the start.
+    """
 
     scenario: str
     days: float
@@ -159,6 +163,7 @@ def simulate(
     is true the run ends there, in order; `days` of the result is what was run.
     """
     days = scenario.sim.days if days is None else days
+    load_modelling_language()
     began = perf_counter()
     kept = Journal(journal, header_for(scenario, seed, days))
     counter = Counter(kept)

@@ -180,7 +180,7 @@ def endpoints() -> list[type[Endpoint[Any, Any]]]:
     """Every actor and port of the project."""
     for path in ALL:
         module = name_of(path)[:-3].replace("/", ".").removesuffix(".__init__")
-        if module != "engine.__main__" and "gymnasium" not in set(imports(tree_of(path))):
+        if module != "engine.__main__":
             importlib.import_module(module)
 
     def below(kind: type[Any]) -> Iterator[type[Any]]:
