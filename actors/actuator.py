@@ -34,7 +34,6 @@ from actors.wishes import (
     car_wish,
     line_of,
     needs_energy,
-    oldest_reading,
 )
 from engine.actor import Actor
 from engine.messages import (
@@ -183,8 +182,8 @@ class Actuator(Actor[Heard, Said]):
         site, at = state.site, state.measured_at
         if site is None or at is None or (known.measured_at and at <= known.measured_at):
             return False
-        gap = known.measured_at is not None and at - known.measured_at > 2 * oldest_reading(
-            known.settings
+        gap = known.measured_at is not None and at - known.measured_at > (
+            2 * known.settings.oldest_reading
         )
         other = known.site is not None and known.site.version != site.version
         restarted = known.site is not None and (gap or other or known.silent)

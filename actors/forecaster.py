@@ -56,6 +56,7 @@ SUN_FADE = fading(gain=0.7, tau_slots=4)
 """Recent errors fade within hours; clouds pass sooner than a guest leaves."""
 SOLAR_SLOTS = 8 * BINS
 
+Bools: TypeAlias = NDArray[np.bool_]
 Hears: TypeAlias = ConfigRead | StateChanged | RatesChanged
 
 
@@ -162,7 +163,8 @@ class Forecaster(Actor[Hears, Forecasted]):
         sun = _ahead(memory.solar, at, memory.slots)
         known = any(value is not None for value in sun)
         pv_errors = memory.pv_errors if known == memory.pv_errors_of_solar else NO_ERRORS
-        pv_w, of_solar = _pv_ahead(memory, now, sun, bins)
+        own_w, seen = pv_levels(memory.pv)
+        pv_w, of_solar = _pv_ahead(memory, now, sun, bins, own_w)
         scorable = np.where(of_solar == known, pv_w, np.nan).tolist()
         self.memory = msgspec.structs.replace(
             memory,
@@ -174,7 +176,7 @@ class Forecaster(Actor[Hears, Forecasted]):
         return Forecasted(
             at=at,
             load=_load_quantiles(memory, start, load_w),
-            pv=_pv_quantiles(self.memory, start, pv_w, of_solar, bins),
+            pv=_pv_quantiles(self.memory, start, pv_w, of_solar, (seen | DARK)[bins % BINS]),
             load_days=round(memory.covered_slots / BINS, 6),
             pv_ratio=round(memory.ratio.value, 6),
             pv_known=known,
@@ -281,10 +283,12 @@ def _load_quantiles(memory: ForecasterMemory, start: datetime, load_w: Array) ->
 
 
 def _pv_ahead(
-    memory: ForecasterMemory, now: int, sun: tuple[float | None, ...], bins: Bins
-) -> tuple[Array, NDArray[np.bool_]]:
-    """The median forecast (W), and whether it is from evcc's solar tariff, slot by slot."""
-    own, _ = pv_levels(memory.pv)
+    memory: ForecasterMemory, now: int, sun: tuple[float | None, ...], bins: Bins, own: Array
+) -> tuple[Array, Bools]:
+    """The median forecast (W), and whether it is from evcc's solar tariff, slot by slot.
+
+    `own`: what the plant's own profile expects in each bin.
+    """
     solar = np.array(sun, dtype=np.float64)
     of_solar = ~np.isnan(solar)
     pv_w = np.where(of_solar, np.maximum(solar, 0.0) * memory.ratio.value, own[bins % BINS])
@@ -305,7 +309,7 @@ def _pv_ahead(
 
 
 def _pv_quantiles(
-    memory: ForecasterMemory, start: datetime, pv_w: Array, of_solar: NDArray[np.bool_], bins: Bins
+    memory: ForecasterMemory, start: datetime, pv_w: Array, of_solar: Bools, known: Bools
 ) -> Quantiles:
     """Without a solar tariff, and behind its end, the plant's own profile is less sure."""
     count, by_solar = len(pv_w), memory.pv_errors_of_solar
@@ -315,7 +319,6 @@ def _pv_quantiles(
     own_low, own_high = spreads(own_errors, OWN_PV_PRIOR, count)
     low_w = pv_w * (1 + np.where(of_solar, solar_low, own_low))
     high_w = pv_w * (1 + np.where(of_solar, solar_high, own_high))
-    _, seen = pv_levels(memory.pv)
-    anything = ~of_solar & ~(seen | DARK)[bins % BINS]  # never seen at this hour of the day
+    anything = ~of_solar & ~known  # never seen at this hour of the day
     high_w = np.where(anything, max(memory.pv.mean_w), high_w)
     return _quantiles(start, low_w, pv_w, high_w)

@@ -100,7 +100,8 @@ def learnt(profile: Profile, at_bin: int, mean_w: float, keep: float) -> Profile
 
 def _smooth(values: Array) -> Array:
     """Each bin with its neighbours (1, 2, 1), around midnight too; one row for a kind of day."""
-    smooth: Array = 2 * values + np.roll(values, 1, axis=-1) + np.roll(values, -1, axis=-1)
+    around = np.concatenate((values[:, -1:], values, values[:, :1]), axis=1)
+    smooth: Array = 2 * values + around[:, :-2] + around[:, 2:]
     return smooth
 
 

@@ -222,7 +222,7 @@ def _news(memory: OptimizerMemory, now: datetime) -> Why | None:
     state = memory.state
     if state is None or state.site is None or state.measured_at is None:
         return None
-    if abs(now - state.measured_at) > timedelta(seconds=memory.settings.max_age_s):
+    if abs(now - state.measured_at) > memory.settings.oldest_reading:
         return None
     planned = memory.planned
     if planned is None or slot_of(planned.at) != slot_of(now):

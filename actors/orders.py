@@ -97,7 +97,9 @@ class Desk(Value, frozen=True):
 
     def held(self, setting: str) -> Held:
         """The setting of that name."""
-        return {"mode": self.mode, "limit_soc": self.limit_soc}.get(setting, self.limit_energy)
+        if setting == "mode":
+            return self.mode
+        return self.limit_soc if setting == "limit_soc" else self.limit_energy
 
     def holding(self, setting: str, held: Held) -> "Desk":
         """This desk with one setting replaced."""

@@ -80,7 +80,7 @@ def _since(new: Ownership, old: Ownership | None) -> Ownership:
     if old is None or old.owner != new.owner:
         return new
     new = replace(new, since=old.since)
-    return old if _aged(new) == _aged(old) else new
+    return old if new == old or _aged(new) == _aged(old) else new
 
 
 def _aged(one: Ownership) -> Ownership:

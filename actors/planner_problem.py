@@ -5,13 +5,13 @@ prices are None, never 0 (INV-18).
 """
 
 from datetime import datetime, timedelta
-from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
 
+from actors.load_profile import local_bins, slot_number
 from actors.planner_model import Array
 from engine.slots import SLOT, SLOT_S, slot_of
 from engine.values import BatteryMode, Utc, Value
@@ -113,16 +113,10 @@ def grid_of(problem: Problem) -> Grid:
     starts = [first + k * SLOT for k in range(count)]
     hours = np.full(count, SLOT_S / 3600)
     hours[0] = (first + SLOT - problem.at) / timedelta(hours=1)
-    quarters = tuple(_quarter(start, problem.zone) for start in starts)
+    bins = local_bins(slot_number(first), count, ZoneInfo(problem.zone))
+    quarters = tuple((bins % QUARTERS).tolist())
     starts[0] = problem.at
     return Grid(tuple(starts), hours, quarters)
-
-
-@lru_cache(maxsize=1024)
-def _quarter(start: datetime, zone: str) -> int:
-    """The local quarter hour of the day, 0 to 95; most slots were in the plan before too."""
-    local = start.astimezone(ZoneInfo(zone))
-    return local.hour * 4 + local.minute // 15
 
 
 def _by_quarter(values: tuple[float | None, ...], quarters: tuple[int, ...]) -> dict[int, float]:
@@ -132,6 +126,12 @@ def _by_quarter(values: tuple[float | None, ...], quarters: tuple[int, ...]) -> 
             total, count = sums.get(quarter, (0.0, 0))
             sums[quarter] = (total + value, count + 1)
     return {quarter: total / count for quarter, (total, count) in sums.items()}
+
+
+def _rounded(values: list[float]) -> list[float]:
+    """To the digits of a price; each price once, as many slots have the same."""
+    rounded = {value: round(value, PRICE_DIGITS) for value in set(values)}
+    return [rounded[value] for value in values]
 
 
 def _assume(
@@ -146,7 +146,7 @@ def _assume(
     """
     known = [value for value in values if value is not None]
     if len(known) == len(values):
-        return [round(value, PRICE_DIGITS) for value in known]
+        return _rounded(known)
     known = known or [value for value in usual if value is not None]
     mean = sum(known) / len(known) if known else last
     means = _by_quarter(values, quarters)
@@ -159,7 +159,7 @@ def _assume(
         else:
             shape = usual[quarter] if len(usual) == QUARTERS else None
             filled.append(mean if shape is None else shape)
-    return [round(value, PRICE_DIGITS) for value in filled]
+    return _rounded(filled)
 
 
 def prices_of(problem: Problem, grid: Grid) -> Prices:

@@ -109,7 +109,7 @@ def _car_line(slots: list[PlanSlot], k: int, car: PlanCar, after: CarLine | None
         return replace(after, why=car.why, block_kwh=kwh)
     last, end = car, slots[k]
     for later in slots[k + 1 :]:
-        same = next((other for other in later.cars if other.loadpoint == car.loadpoint), None)
+        same = _car_at(later, car.loadpoint)
         if same is None or same.mode is not car.mode or same.vehicle != car.vehicle:
             break
         last, end, kwh = same, later, kwh + _kwh(later, same)
@@ -122,6 +122,13 @@ def _car_line(slots: list[PlanSlot], k: int, car: PlanCar, after: CarLine | None
         soc_pct=last.soc_pct,
         block_kwh=round(kwh, 6),
     )
+
+
+def _car_at(slot: PlanSlot, loadpoint: str) -> PlanCar | None:
+    for car in slot.cars:
+        if car.loadpoint == loadpoint:
+            return car
+    return None
 
 
 def _battery(slot: PlanSlot) -> BatteryMode:

@@ -190,7 +190,7 @@ class StateStore(Actor[Hears, StateChanged]):
         if (
             state.evcc_reachable
             and self.memory.ticks_unread >= UNREAD_TICKS
-            and unread_s > self.memory.settings.max_age_s
+            and unread_s > self.memory.settings.oldest_reading.total_seconds()
         ):
             since = state.measured_at or at
             yield from self._lost(EvccLost(at, since, f"no reading for {unread_s:.0f} s"))

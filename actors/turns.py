@@ -91,7 +91,7 @@ class Given(Value, frozen=True):
 
 def same(one: str | None, other: str | None) -> bool:
     """Equal names, whatever their case (INV-78)."""
-    return (one or "").casefold() == (other or "").casefold()
+    return one == other or (one or "").casefold() == (other or "").casefold()
 
 
 def settings_of(name: str, settings: Settings) -> CarSettings:

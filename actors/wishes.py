@@ -4,7 +4,7 @@ Pure. A gate only ever takes away: it releases the battery and leaves a car to t
 makes anything charge.
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from math import ceil
 
 from actors.orders import Desk, Wish
@@ -22,14 +22,12 @@ from engine.values import (
     find,
 )
 
-READING_PER_TICK = 1.5
-"""With long ticks (simulation) a reading is one tick old when the next one is heard."""
 NOTHING_LEFT_KWH = 0.0
 ENERGY_STEP_KWH = 0.5
 ENERGY_LAG_H = 0.25
 """A goal in kWh adds the session (each reading) to the need (each slot): it is set anew only
 beyond this step and what was charged meanwhile."""
-SUN_CODES = ("car_surplus", "car_sun", "battery_charges_sun", "battery_takes_sun")
+SUN_CODES = ("car_sun", "battery_takes_sun")
 EVCC, SMARTLOAD, HUMAN, OPTIMIZER = "evcc", "smartload", "human", "evcc_optimizer"
 
 
@@ -76,17 +74,12 @@ def line_of(script: Script | None, now: datetime) -> tuple[Line | None, Why]:
     return line, line.why
 
 
-def oldest_reading(settings: Settings) -> timedelta:
-    """How old a reading may be: `max_age_s`, but never less than a tick and a half."""
-    return timedelta(seconds=max(settings.max_age_s, READING_PER_TICK * settings.tick_s))
-
-
 def blind_of(settings: Settings, measured_at: datetime | None, now: datetime) -> Why | None:
     """Why nothing may be decided on the newest reading (INV-110, INV-112), or None."""
     if measured_at is None:
         return Why("no_reading")
     age = now - measured_at
-    if age > oldest_reading(settings):
+    if age > settings.oldest_reading:
         return Why("reading_too_old", (("age_s", round(age.total_seconds())),))
     return None
 

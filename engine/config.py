@@ -43,6 +43,7 @@ __all__ = [
 
 Secret = Annotated[str, msgspec.Meta(max_length=4096, extra={"secret": True})]
 """Never shown. `env:NAME` and `file:/path` are replaced by what stands there."""
+Url = Annotated[str, msgspec.Meta(min_length=1, max_length=2000)]
 Seconds = Annotated[float, msgspec.Meta(ge=0.5, le=60)]
 
 
@@ -68,7 +69,7 @@ class WebSettings(Value, frozen=True):
 class CarConnection(Value, frozen=True):
     """How a car with `source: http` is asked. Paths are dotted, for instance `data.soc`."""
 
-    url: Annotated[str, msgspec.Meta(min_length=1, max_length=2000)]
+    url: Url
     soc_path: Name = "soc"
     soc_regex: Name | None = None
     """Used instead of `soc_path` where the answer is no JSON; its first group is the SoC."""
@@ -83,7 +84,7 @@ class CarConnection(Value, frozen=True):
 class CarBlock(CarSettings, frozen=True):
     """One car as it stands in the file: what the minds may know, and how it is asked."""
 
-    url: Annotated[str, msgspec.Meta(min_length=1, max_length=2000)] | None = None
+    url: Url | None = None
     soc_path: Name = "soc"
     soc_regex: Name | None = None
     measured_path: Name | None = None

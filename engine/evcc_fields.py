@@ -20,6 +20,7 @@ class EvccUnreadable(Exception):  # noqa: N818 - it is a fact about evcc, named 
         self.reason = reason
 
 
+NUMBERS = (int, float)
 UNREAD = frozenset({"forecast", "statistics", "evopt", "evopt-batteries"})
 _parts = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -48,7 +49,8 @@ def decoded_state(body: bytes) -> Any:
         parts = _parts.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return decoded(body)
-    return {key: decoded(bytes(part)) for key, part in parts.items() if key not in UNREAD}
+    read = {key: part for key, part in parts.items() if key not in UNREAD}
+    return decoded(msgspec.json.encode(read))
 
 
 def unwrapped(payload: Any) -> Any:
@@ -70,7 +72,7 @@ def listing(value: Any) -> list[Any]:
 
 def number(value: Any) -> float | None:
     """A finite number, else None."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, NUMBERS):
         return None
     try:
         real = float(value)
@@ -101,7 +103,9 @@ def whole(value: Any, default: int) -> int:
 
 def text(value: Any) -> str:
     """A string that can be written as UTF-8, else an empty one."""
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
+    if not isinstance(value, str):
+        return ""
+    return value if value.isascii() else value.encode("utf-8", "replace").decode()
 
 
 def truth(value: Any) -> bool:

@@ -81,7 +81,11 @@ def site_from(payload: bytes | object) -> Site:
 
 def _first(*candidates: Any) -> float | None:
     """The first of the candidates that is a number."""
-    return next((known for one in candidates if (known := number(one)) is not None), None)
+    for one in candidates:
+        known = number(one)
+        if known is not None:
+            return known
+    return None
 
 
 def _demand_ready(state: dict[str, Any]) -> None:

@@ -323,7 +323,7 @@ def flows(
             min(battery_kwh, battery.floor_kwh),
         )
     grid_kwh = into_kwh - net_kwh
-    after = State(battery_kwh, tuple(held), tuple(kwh > 0 for kwh in cars_kwh))
+    after = State(battery_kwh, tuple(held), tuple([kwh > 0 for kwh in cars_kwh]))
     return after, Flows(
         pv_kwh,
         load_kwh,

@@ -20,8 +20,11 @@ import msgspec
 from engine.messages import Message
 
 SCHEMA = 1
+LIVE_MOST = 100_000
+"""Live, the ticker flushes; only where it no longer does, an actor's thread does."""
 _encode = msgspec.json.Encoder().encode
-_rows = msgspec.json.Decoder(list[tuple[str, int, list[int]]]).decode
+_Row = tuple[str, int, list[int]]
+_rows = msgspec.json.Decoder(list[_Row]).decode
 _Handled = tuple[str, Message, tuple[Message, ...]]
 
 
@@ -49,14 +52,14 @@ class Line(msgspec.Struct, frozen=True):
     said: list[msgspec.Raw]
 
 
-def pack(handled: Iterable[_Handled]) -> bytes:
-    """One chunk: the distinct messages, an empty line, then `[[actor, heard, [said]]]` by number.
+def _numbered(handled: Iterable[_Handled]) -> tuple[list[bytes], list[_Row]]:
+    """The distinct messages, encoded, and (actor, heard, [said]) by their numbers.
 
     Messages are told apart by identity: the same one goes to every hearer.
     """
     numbers: dict[int, int] = {}
     bodies: list[bytes] = []
-    rows: list[tuple[str, int, list[int]]] = []
+    rows: list[_Row] = []
     for actor, heard, said in handled:
         spoken = []
         for message in (*said, heard):
@@ -66,19 +69,31 @@ def pack(handled: Iterable[_Handled]) -> bytes:
                 bodies.append(_encode(message))
             spoken.append(number)
         rows.append((actor, spoken.pop(), spoken))
+    return bodies, rows
+
+
+def _joined(bodies: list[bytes], rows: list[_Row]) -> bytes:
     return b"\n".join([*bodies, b"", _encode(rows)])
 
 
-def unpack(chunk: bytes, first_n: int) -> Iterator[bytes]:
-    """The export lines of one chunk, without line ends."""
-    head, _, tail = chunk.partition(b"\n\n")
-    bodies = head.split(b"\n")
-    for k, (actor, heard_number, said_numbers) in enumerate(_rows(tail)):
+def _lines(bodies: list[bytes], rows: list[_Row], first_n: int) -> Iterator[bytes]:
+    for k, (actor, heard_number, said_numbers) in enumerate(rows):
         heard = bodies[heard_number]
         said = b",".join([bodies[one] for one in said_numbers])
         yield b'{"n":%d,"at":"%b","actor":"%b","heard":%b,"said":[%b]}' % (
             first_n + k, _at_of(heard), actor.encode(), heard, said
         )  # fmt: skip
+
+
+def pack(handled: Iterable[_Handled]) -> bytes:
+    """One chunk: the distinct messages, an empty line, then `[[actor, heard, [said]]]`."""
+    return _joined(*_numbered(handled))
+
+
+def unpack(chunk: bytes, first_n: int) -> Iterator[bytes]:
+    """The export lines of one chunk, without line ends."""
+    head, _, tail = chunk.partition(b"\n\n")
+    yield from _lines(head.split(b"\n"), _rows(tail), first_n)
 
 
 def _at_of(body: bytes) -> bytes:
@@ -105,7 +120,7 @@ class Journal:
         hashing: bool = True,
     ) -> None:
         self._lock = threading.Lock()
-        self._flush_every = flush_every
+        self._flush_every = LIVE_MOST if live else flush_every
         self._compress = live
         self._waiting: list[_Handled] = []
         self._n = 0
@@ -128,11 +143,13 @@ class Journal:
             if not waiting:
                 return
             first_n, self._n = self._n + 1, self._n + len(waiting)
-            chunk = pack(waiting)
+            bodies, rows = _numbered(waiting)
             if self._hash is not None:
-                for line in unpack(chunk, first_n):
-                    self._hash.update(line + b"\n")
+                for line in _lines(bodies, rows, first_n):
+                    self._hash.update(line)
+                    self._hash.update(b"\n")
             if self._db is not None:
+                chunk = _joined(bodies, rows)
                 packed = zlib.compress(chunk, 1) if self._compress else chunk
                 self._db.execute(
                     "INSERT INTO chunks VALUES (?, ?, ?, ?)",
@@ -164,7 +181,8 @@ def _open(file: Path, header: bytes, durable: bool) -> sqlite3.Connection:
         file.rename(aside)
     file.parent.mkdir(parents=True, exist_ok=True)
     db = sqlite3.connect(file, check_same_thread=False)
-    db.execute("PRAGMA page_size=16384")
+    # small pages live, where each tick is a transaction and flash is to be spared
+    db.execute(f"PRAGMA page_size={4096 if durable else 16384}")
     db.execute(f"PRAGMA journal_mode={'WAL' if durable else 'MEMORY'}")
     db.execute(f"PRAGMA synchronous={'NORMAL' if durable else 'OFF'}")
     db.execute("CREATE TABLE header (body BLOB)")

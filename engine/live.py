@@ -3,6 +3,7 @@
 import fcntl
 import logging
 import os
+import sqlite3
 import threading
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -103,11 +104,18 @@ class Live:
         while not self._stop.is_set():
             self.system.publish(Tick(at=at))
             self.ticked_at = at
-            self._journal.flush()
+            self._keep()
             now = self.clock.now()
             at = zero + ((now - zero) // step + 1) * step  # aligned, and never two for one
             self._stop.wait(self.clock.real_s_until(at))
             at = max(at, self.clock.now())
+
+    def _keep(self) -> None:
+        """Write the journal. A full disk costs memory of the day, not the home's control."""
+        try:
+            self._journal.flush()
+        except (OSError, sqlite3.Error) as error:
+            log.error("the journal could not be written, a part of it is lost: %s", error)
 
     def stop(self) -> None:
         """Give everything back to evcc, then stop everyone in order. Twice is once."""

@@ -3,6 +3,7 @@
 Bounds stand in the annotations and are enforced by `engine/config.py` (INV-147); units end names.
 """
 
+from datetime import timedelta
 from typing import Annotated
 
 import msgspec
@@ -19,6 +20,7 @@ CLOCK_TIME = r"^([01]?\d|2[0-3]):[0-5]\d$"
 ClockTime = Annotated[str, msgspec.Meta(pattern=CLOCK_TIME)]
 """Local `HH:MM`; the configuration makes `06:30` of `6:30`."""
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+READING_PER_TICK = 1.5
 
 
 class SiteSettings(Value, frozen=True):
@@ -115,3 +117,11 @@ class Settings(Value, frozen=True):
     planner: PlannerSettings = PlannerSettings()
     max_age_s: Annotated[float, msgspec.Meta(ge=10, le=7200)] = 120.0
     """A reading older than this is neither planned nor acted on (INV-112)."""
+
+    @property
+    def oldest_reading(self) -> timedelta:
+        """How old a reading may be: `max_age_s`, but never less than a tick and a half.
+
+        With long ticks (simulation) a reading is one tick old when the next one is heard.
+        """
+        return timedelta(seconds=max(self.max_age_s, READING_PER_TICK * self.tick_s))

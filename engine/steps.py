@@ -169,11 +169,19 @@ class StepSystem(Runtime):
         self._late_n += 1
         heapq.heappush(self._late, (at, self._late_n, said))
 
+    def _next_wake(self) -> tuple[datetime, Port[Any, Any]] | None:
+        """The port that rings first, and when; of several the one seated first."""
+        first: tuple[datetime, Port[Any, Any]] | None = None
+        for port in self._ports:
+            at = port.next_wake()
+            if at is not None and (first is None or at < first[0]):
+                first = at, port
+        return first
+
     def advance(self, to: datetime) -> None:
         """Move virtual time to `to`; late answers and ports' wakes happen on the way, in order."""
         while True:
-            wakes = [(at, port) for port in self._ports if (at := port.next_wake()) is not None]
-            next_wake = min(wakes, key=lambda wake: wake[0], default=None)
+            next_wake = self._next_wake()
             late_at = self._late[0][0] if self._late else None
             if (
                 late_at is not None

@@ -5,13 +5,11 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Protocol, TypeAlias
 
-from engine.actor import Actor, Endpoint, Port
+from engine.actor import Actor, Endpoint
 from engine.clock import Clock
 from engine.messages import Message
 
 AnyEndpoint: TypeAlias = Endpoint[Any, Any]
-AnyActor: TypeAlias = Actor[Any, Any]
-AnyPort: TypeAlias = Port[Any, Any]
 
 
 class Recorder(Protocol):

@@ -340,7 +340,10 @@ Named = TypeVar("Named", Loadpoint, Vehicle, EvccVehicle)
 def find(things: Iterable[Named], name: str) -> Named | None:
     """The thing of that name, case-insensitive (INV-78), or None."""
     folded = name.casefold()
-    return next((thing for thing in things if thing.name.casefold() == folded), None)
+    for thing in things:
+        if thing.name.casefold() == folded:
+            return thing
+    return None
 
 
 class HomeState(Value, frozen=True):

@@ -4,13 +4,6 @@ from collections.abc import Mapping
 
 SENTENCES: Mapping[str, str] = {
     # why a plan was made
-    "first_plan": "Der erste Plan.",
-    "new_slot": "Der Plan der neuen Viertelstunde.",
-    "prices_changed": "Neue Preise sind da[: {saves_eur} gespart].",
-    "plugged": "[{vehicle}: ]eben angesteckt.",
-    "turns_changed": "An der Wallbox hat sich geändert, wer lädt oder wie viel.",
-    "soc_off_plan": "[{vehicle}: ]Ladestand weicht vom Plan ab[: {soc_pct} statt {planned_pct}].",
-    "evcc_back": "evcc ist wieder erreichbar.",
     "plan_optimal": "Günstigster Plan[: Stromrechnung {cost_eur}][, Preise bekannt für {known_h}].",
     "plan_optimal_no_sun_forecast": "Günstigster Plan ohne Sonnenvorhersage von evcc"
     "[: Stromrechnung {cost_eur}][, Preise bekannt für {known_h}].",
@@ -26,26 +19,16 @@ SENTENCES: Mapping[str, str] = {
     "plan_by_rules_no_prices": "Keine Preise bekannt: Autos laden nur für ihre Abfahrt"
     "[; Stromrechnung etwa {cost_eur}].",
     "plan_evcc_alone": "Kein Plan möglich[, es fehlt: {missing}]. evcc regelt allein.",
-    "rules": "Einfache Regeln statt Plan: Autos laden vor der Abfahrt in den günstigsten "
-    "bekannten Stunden, der Haus-Akku versorgt das Haus.",
-    "last_plan": "Der vorige Plan gilt weiter, ein neuer kam nicht zustande.",
     "evcc_alone": "Kein Plan möglich: evcc regelt allein.",
     # the house battery
     "battery_serves": "Der Haus-Akku versorgt das Haus[: Strom kostet {price_eur_kwh}, "
     "gespeicherter ist {value_eur_kwh} wert].",
-    "battery_holds": "Der Haus-Akku wartet auf teurere Stunden[: Strom kostet {price_eur_kwh}, "
-    "gespeicherter ist {value_eur_kwh} wert].",
     "battery_keeps": "Der Haus-Akku wartet auf teurere Stunden[: Strom kostet {price_eur_kwh}, "
     "gespeicherter ist {value_eur_kwh} wert].",
-    "battery_charges_cheap": "Der Haus-Akku lädt billigen Strom[: er kostet {price_eur_kwh} und "
-    "ist später {value_eur_kwh} wert].",
     "battery_buys": "Der Haus-Akku lädt aus dem Netz[: Strom kostet {price_eur_kwh} und ist "
     "gespeichert {value_eur_kwh} wert].",
-    "battery_charges_negative": "Der Haus-Akku lädt, weil Strom Geld bringt[: {price_eur_kwh}].",
-    "battery_charges_sun": "Der Haus-Akku lädt mit Sonne[: {surplus_kw} übrig].",
     "battery_takes_sun": "Der Haus-Akku lädt mit Sonne[; gespeichert ist sie {value_eur_kwh} "
     "wert].",
-    "battery_idle": "Der Haus-Akku ruht.",
     "battery_waits": "Den Haus-Akku zu laden oder zu halten lohnt jetzt nicht.",
     "battery_serves_by_rule": "Der Haus-Akku versorgt das Haus, wie ohne Plan.",
     "no_battery": "Es gibt keinen Haus-Akku.",
@@ -54,23 +37,17 @@ SENTENCES: Mapping[str, str] = {
     "dimmed": "Der Netzbetreiber begrenzt gerade die Leistung: der Haus-Akku lädt nicht aus dem "
     "Netz.",
     # cars
-    "car_cheapest": "[{vehicle}: ]lädt jetzt in günstigen Stunden[ ({price_eur_kwh})]"
-    "[, fertig zur Abfahrt {departure_at}][ (Rang {rank})].",
     "car_cheap": "[{vehicle}: ]lädt jetzt, Strom ist günstig[ ({price_eur_kwh})].",
     "car_deadline": "[{vehicle}: ]lädt jetzt, sonst reicht die Zeit nicht"
     "[ bis zur Abfahrt {departure_at}][; {need_kwh} fehlen noch].",
     "car_at_once": "[{vehicle}: ]lädt sofort, wie gewünscht.",
-    "car_surplus": "[{vehicle}: ]lädt mit überschüssiger Sonne.",
     "car_sun": "[{vehicle}: ]lädt mit überschüssiger Sonne.",
     "car_sun_and_grid": "[{vehicle}: ]lädt mit Sonne und etwas Strom aus dem Netz"
     "[ ({price_eur_kwh})].",
-    "car_waits_cheaper": "[{vehicle}: ]wartet auf billigeren Strom"
-    "[: {later_price_eur_kwh} {later_at}][ statt {price_eur_kwh} jetzt][, spart {saves_eur}].",
     "car_waits": "[{vehicle}: ]wartet auf billigeren Strom[: {next_price_eur_kwh} {next_at}]"
     "[ statt {price_eur_kwh} jetzt].[ Unter {limit_eur_kwh} würde es jetzt laden.]",
     "car_waits_for_sun": "[{vehicle}: ]wartet auf Sonne[; {price_eur_kwh} aus dem Netz ist zu "
     "teuer][, unter {limit_eur_kwh} würde es laden].",
-    "car_full": "[{vehicle}: ]Ladeziel erreicht[ ({soc_pct})].",
     "battery_reserve": "Der Haus-Akku behält seine Reserve[: Strom kostet {price_eur_kwh}, "
     "gespeicherter ist {value_eur_kwh} wert].",
     "car_from_battery": "[{vehicle}: ]lädt aus dem Haus-Akku mit kleiner Leistung"
@@ -79,7 +56,6 @@ SENTENCES: Mapping[str, str] = {
     "[ statt für {price_eur_kwh} jetzt].[ Unter {limit_eur_kwh} würde es jetzt laden.]",
     "car_done": "[{vehicle}: ]bekommt nach Plan alles, was es braucht.",
     "car_negative_price": "[{vehicle}: ]lädt, weil Strom Geld bringt[: {price_eur_kwh}].",
-    "car_no_prices": "[{vehicle}: ]keine Preise bekannt, darum wird nur für Abfahrten geladen.",
     "car_takes_sun_only": "[{vehicle}: ]nimmt nur überschüssige Sonne.",
     "car_waits_by_rule": "[{vehicle}: ]wartet auf günstigere Stunden[ ab {next_at}].",
     # turns at the wallbox
@@ -93,11 +69,9 @@ SENTENCES: Mapping[str, str] = {
     "[ bis {departure_at}].",
     "swap_asked_no_departure": "Bitte umstecken[: {vehicle}][ an {loadpoint}]"
     "[, braucht {need_kwh}].",
-    "swap_waits_quiet": "Umstecken wartet: nachts wird niemand gefragt.",
     # who is in control
     "watching": "Ich schaue nur zu.[ Meine Entscheidung wäre: {would}]",
     "switched_off": "SmartLoad ist ausgeschaltet.[ Die Entscheidung wäre: {would}]",
-    "released": "Freigegeben: evcc regelt selbst.",
     "human_mode": "Du steuerst[: {mode}], bis abgesteckt oder das Ladeziel erreicht ist.",
     "human_limit_soc": "Du hast die Ladegrenze gesetzt[: {limit_pct}].",
     "human_limit_energy": "Du hast die Ladegrenze gesetzt[: {limit_kwh}].",
@@ -136,9 +110,6 @@ LABELS: Mapping[str, str] = {
     "hold": "halten",
     "charge": "laden",
     "holdcharge": "nicht laden",
-    "control_off": "aus",
-    "control_watch": "nur zuschauen",
-    "control_on": "an",
     "smartload": "SmartLoad",
     "evcc": "evcc",
     "evcc_optimizer": "evcc-Optimizer",
@@ -147,21 +118,7 @@ LABELS: Mapping[str, str] = {
     "mode": "Lademodus",
     "limit_soc": "Ladegrenze",
     "limit_energy": "Energiegrenze",
-    "rung_lp": "Plan",
-    "rung_last": "voriger Plan",
-    "rung_rules": "einfache Regeln",
-    "rung_evcc": "evcc allein",
     "state": "Messwerte",
     "forecast": "Vorhersage",
-    "grid": "Netz",
-    "export": "Einspeisung",
-    "home": "Haus",
     "battery": "Haus-Akku",
-    "target": "Ladeziel",
-    "departure": "Abfahrt",
-    "on_plan": "Alles nach Plan",
-    "goal_risk": "Ziel in Gefahr",
-    "watching_only": "Ich schaue nur zu",
-    "you_control": "Du steuerst",
-    "optimizer_controls": "Der evcc-Optimizer steuert",
 }

@@ -4,13 +4,6 @@ from collections.abc import Mapping
 
 SENTENCES: Mapping[str, str] = {
     # why a plan was made
-    "first_plan": "The first plan.",
-    "new_slot": "The plan of the new quarter hour.",
-    "prices_changed": "New prices arrived[: saves {saves_eur}].",
-    "plugged": "[{vehicle}: ]just plugged in.",
-    "turns_changed": "Who charges at the wallbox, or how much, has changed.",
-    "soc_off_plan": "[{vehicle}: ]charge differs from the plan[: {soc_pct}, not {planned_pct}].",
-    "evcc_back": "evcc can be reached again.",
     "plan_optimal": "Cheapest plan[: electricity bill {cost_eur}][, prices known for {known_h}].",
     "plan_optimal_no_sun_forecast": "Cheapest plan without a sun forecast from evcc"
     "[: electricity bill {cost_eur}][, prices known for {known_h}].",
@@ -26,26 +19,16 @@ SENTENCES: Mapping[str, str] = {
     "plan_by_rules_no_prices": "No prices known: cars charge for their departures only"
     "[; electricity bill about {cost_eur}].",
     "plan_evcc_alone": "No plan possible[, missing: {missing}]. evcc runs alone.",
-    "rules": "Simple rules instead of a plan: cars charge in the cheapest known hours before "
-    "departure, the house battery serves the house.",
-    "last_plan": "The previous plan still holds, a new one could not be made.",
     "evcc_alone": "No plan possible: evcc runs alone.",
     # the house battery
     "battery_serves": "The house battery serves the house[: power costs {price_eur_kwh}, stored "
     "energy is worth {value_eur_kwh}].",
-    "battery_holds": "The house battery waits for dearer hours[: power costs {price_eur_kwh}, "
-    "stored energy is worth {value_eur_kwh}].",
     "battery_keeps": "The house battery waits for dearer hours[: power costs {price_eur_kwh}, "
     "stored energy is worth {value_eur_kwh}].",
-    "battery_charges_cheap": "The house battery charges cheap power[: it costs {price_eur_kwh} "
-    "and is worth {value_eur_kwh} later].",
     "battery_buys": "The house battery charges from the grid[: power costs {price_eur_kwh} and "
     "is worth {value_eur_kwh} once stored].",
-    "battery_charges_negative": "The house battery charges because power pays[: {price_eur_kwh}].",
-    "battery_charges_sun": "The house battery charges from the sun[: {surplus_kw} to spare].",
     "battery_takes_sun": "The house battery charges from the sun[; stored it is worth "
     "{value_eur_kwh}].",
-    "battery_idle": "The house battery rests.",
     "battery_waits": "Neither charging nor holding the house battery would pay now.",
     "battery_serves_by_rule": "The house battery serves the house, as without a plan.",
     "no_battery": "There is no house battery.",
@@ -54,23 +37,17 @@ SENTENCES: Mapping[str, str] = {
     "dimmed": "The grid operator limits power at present: the house battery does not charge from "
     "the grid.",
     # cars
-    "car_cheapest": "[{vehicle}: ]charges now in cheap hours[ ({price_eur_kwh})]"
-    "[, ready for departure {departure_at}][ (rank {rank})].",
     "car_cheap": "[{vehicle}: ]charges now, power is cheap[ ({price_eur_kwh})].",
     "car_deadline": "[{vehicle}: ]charges now, otherwise time runs out"
     "[ before departure {departure_at}][; {need_kwh} still missing].",
     "car_at_once": "[{vehicle}: ]charges at once, as asked.",
-    "car_surplus": "[{vehicle}: ]charges from surplus sun.",
     "car_sun": "[{vehicle}: ]charges from surplus sun.",
     "car_sun_and_grid": "[{vehicle}: ]charges from the sun and a little from the grid"
     "[ ({price_eur_kwh})].",
-    "car_waits_cheaper": "[{vehicle}: ]waits for cheaper power"
-    "[: {later_price_eur_kwh} {later_at}][ instead of {price_eur_kwh} now][, saves {saves_eur}].",
     "car_waits": "[{vehicle}: ]waits for cheaper power[: {next_price_eur_kwh} {next_at}]"
     "[ instead of {price_eur_kwh} now].[ Below {limit_eur_kwh} it would charge now.]",
     "car_waits_for_sun": "[{vehicle}: ]waits for the sun[; {price_eur_kwh} from the grid is too "
     "dear][, below {limit_eur_kwh} it would charge].",
-    "car_full": "[{vehicle}: ]target reached[ ({soc_pct})].",
     "battery_reserve": "The house battery keeps its reserve[: power costs {price_eur_kwh}, "
     "stored energy is worth {value_eur_kwh}].",
     "car_from_battery": "[{vehicle}: ]charges from the house battery at low power"
@@ -79,7 +56,6 @@ SENTENCES: Mapping[str, str] = {
     "[ instead of for {price_eur_kwh} now].[ Below {limit_eur_kwh} it would charge now.]",
     "car_done": "[{vehicle}: ]gets all that it needs by the plan.",
     "car_negative_price": "[{vehicle}: ]charges because power pays[: {price_eur_kwh}].",
-    "car_no_prices": "[{vehicle}: ]no prices known, so charging is for departures only.",
     "car_takes_sun_only": "[{vehicle}: ]takes surplus sun only.",
     "car_waits_by_rule": "[{vehicle}: ]waits for cheaper hours[ from {next_at}].",
     # turns at the wallbox
@@ -93,11 +69,9 @@ SENTENCES: Mapping[str, str] = {
     "[ by {departure_at}].",
     "swap_asked_no_departure": "Please swap cars[: {vehicle}][ at {loadpoint}]"
     "[, needs {need_kwh}].",
-    "swap_waits_quiet": "The swap waits: nobody is asked at night.",
     # who is in control
     "watching": "Watching only.[ My decision would be: {would}]",
     "switched_off": "SmartLoad is switched off.[ The decision would be: {would}]",
-    "released": "Released: evcc runs on its own.",
     "human_mode": "You are in control[: {mode}], until unplugged or at the target.",
     "human_limit_soc": "You have set the limit[: {limit_pct}].",
     "human_limit_energy": "You have set the limit[: {limit_kwh}].",
@@ -134,9 +108,6 @@ LABELS: Mapping[str, str] = {
     "hold": "hold",
     "charge": "charge",
     "holdcharge": "no charging",
-    "control_off": "off",
-    "control_watch": "watch only",
-    "control_on": "on",
     "smartload": "SmartLoad",
     "evcc": "evcc",
     "evcc_optimizer": "evcc's optimizer",
@@ -145,21 +116,7 @@ LABELS: Mapping[str, str] = {
     "mode": "charge mode",
     "limit_soc": "charging limit",
     "limit_energy": "energy limit",
-    "rung_lp": "plan",
-    "rung_last": "previous plan",
-    "rung_rules": "simple rules",
-    "rung_evcc": "evcc alone",
     "state": "readings",
     "forecast": "forecast",
-    "grid": "grid",
-    "export": "export",
-    "home": "home",
     "battery": "house battery",
-    "target": "target",
-    "departure": "departure",
-    "on_plan": "All going to plan",
-    "goal_risk": "Goal at risk",
-    "watching_only": "Watching only",
-    "you_control": "You are in control",
-    "optimizer_controls": "evcc's optimizer is in control",
 }

@@ -133,20 +133,19 @@ class PretendEvcc:
             end = min(end, expiry)
         if evcc_cycle.battery_pending(self.site):
             end = min(end, self._battery_cycle_at + self._interval)
-        return min([end, *self._tariff_turns])
+        return min(end, *self._tariff_turns) if self._tariff_turns else end
 
     def _renew_tariffs(self) -> None:
         """A tariff's outage has ended."""
-        if any(due <= self.now for due in self._tariff_turns):
+        if self._tariff_turns and min(self._tariff_turns) <= self.now:
             self.tariffs.forget()
             self._tariff_turns = [due for due in self._tariff_turns if due > self.now]
 
     def _battery(self) -> None:
         """evcc's battery logic, at its cycles: every `interval` from the start."""
-        passed = (self.now - self._first) // self._interval
-        cycle_at = self._first + passed * self._interval
-        if cycle_at > self._battery_cycle_at:
-            self._battery_cycle_at = cycle_at
+        if self.now >= self._battery_cycle_at + self._interval:
+            passed = (self.now - self._first) // self._interval
+            self._battery_cycle_at = self._first + passed * self._interval
             evcc_cycle.battery_cycle(self.site, self.tariffs, self.now)
             self._count_modes()
 
@@ -198,7 +197,7 @@ class PretendEvcc:
         return next((car for car in cars if car.name.casefold() == name.casefold()), None)
 
     def _modes_now(self) -> tuple[str | int, ...]:
-        return (self.site.mode, *(point.mode for point in self.site.loadpoints))
+        return (self.site.mode, *[point.mode for point in self.site.loadpoints])
 
     def _count_modes(self) -> None:
         now = self._modes_now()

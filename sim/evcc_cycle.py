@@ -11,6 +11,7 @@ from sim.evcc_plan import EFFICIENCY, is_due, needed, next_occurrence, plan_part
 from sim.evcc_tariffs import Tariffs
 from sim.scenario import Minute
 
+NO_CAR = home.Box()
 WATCHDOG = timedelta(seconds=60)
 WATCHDOG_LOOKS = timedelta(seconds=0.5)
 """The watchdog looks once a second; half of that is its mean delay."""
@@ -246,7 +247,7 @@ def _thresholds(point: Loadpoint) -> tuple[float, float]:
 def _box(point: Loadpoint) -> home.Box:
     car = point.car
     if car is None:
-        return home.Box()
+        return NO_CAR
     least_kwh, limit_kwh = _thresholds(point)
     point.min_not_reached = car.kwh < least_kwh - home.TINY_KWH
     return home.Box(
@@ -280,8 +281,8 @@ def controls_of(site: Home, tariffs: Tariffs, at: datetime) -> tuple[home.State,
         boxes.append(_box(point))
     state = home.State(
         site.battery_kwh,
-        tuple(point.car.kwh if point.car is not None else 0.0 for point in site.loadpoints),
-        tuple(point.charging for point in site.loadpoints),
+        tuple([0.0 if point.car is None else point.car.kwh for point in site.loadpoints]),
+        tuple([point.charging for point in site.loadpoints]),
     )
     return state, home.Controls(
         boxes=tuple(boxes),
@@ -335,8 +336,9 @@ def settle(
     meters.discharged_kwh += flows.battery_discharge_kwh
     meters.cost_eur += flows.grid_import_kwh * price - flows.grid_export_kwh * fed
     slot = meters.slots[-1] if meters.slots else None
-    if slot is None or slot.start != slot_of(at):
-        slot = SlotBill(slot_of(at), 0.0, 0.0, price, fed)
+    start = slot_of(at)
+    if slot is None or slot.start != start:
+        slot = SlotBill(start, 0.0, 0.0, price, fed)
         meters.slots.append(slot)
     slot.import_kwh += flows.grid_import_kwh
     slot.export_kwh += flows.grid_export_kwh

@@ -83,6 +83,9 @@ LOADPOINT_CONSTANT: dict[str, Any] = {
 
 def number(value: float) -> float | int:
     """At most 3 decimals, whole numbers without any, as evcc's encoder writes them."""
+    whole = int(value)
+    if whole == value:  # as most are
+        return whole
     rounded = round(value, 3)
     whole = int(rounded)
     return whole if whole == rounded else rounded

@@ -47,20 +47,25 @@ class Tariffs:
             usage = "grid"
         if usage not in ("grid", "feedin", "solar"):
             return None
-        slot = slot_of(at)
-        if self._read_for.get(usage) != slot:
-            rates = self._world.rates(usage, at)
-            if rates is not self._rates.get(usage) or usage not in self._by_slot:
-                self._by_slot[usage] = _by_slot(rates)
-            self._rates[usage], self._read_for[usage] = rates, slot
-            if slot in self._by_slot[usage]:
-                self._last[usage] = self._by_slot[usage][slot]
+        self._read(usage, at, slot_of(at))
         return self._rates[usage]
+
+    def _read(self, usage: str, at: datetime, slot: datetime) -> None:
+        """Ask the world, once in each slot."""
+        if self._read_for.get(usage) == slot:
+            return
+        rates = self._world.rates(usage, at)
+        if rates is not self._rates.get(usage) or usage not in self._by_slot:
+            self._by_slot[usage] = _by_slot(rates)
+        self._rates[usage], self._read_for[usage] = rates, slot
+        if slot in self._by_slot[usage]:
+            self._last[usage] = self._by_slot[usage][slot]
 
     def price(self, usage: str, at: datetime) -> float | None:
         """The value in force at `at`, if it is published."""
-        self.rates(usage, at)
-        return self._by_slot[usage].get(slot_of(at))
+        slot = slot_of(at)
+        self._read(usage, at, slot)
+        return self._by_slot[usage].get(slot)
 
     def shown(self, usage: str, at: datetime) -> float | None:
         """What the state shows: the old value while the tariff fails; None: never had one."""

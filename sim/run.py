@@ -68,7 +68,8 @@ class Counter:
 
     def record(self, actor: str, heard: Any, said: tuple[Any, ...]) -> None:
         """Count, and pass on."""
-        self.plans += sum(isinstance(one, PlanMade) for one in said)
+        for one in said:
+            self.plans += isinstance(one, PlanMade)
         self.inner.record(actor, heard, said)
 
 

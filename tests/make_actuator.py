@@ -40,10 +40,10 @@ from engine.values import (
 )
 
 T0 = datetime(2026, 1, 14, 1, 0, tzinfo=UTC)
-CHEAP = Why("car_cheapest", (("vehicle", "kia"),))
-LATER = Why("car_waits_cheaper", (("vehicle", "kia"),))
+CHEAP = Why("car_cheap", (("vehicle", "kia"),))
+LATER = Why("car_waits", (("vehicle", "kia"),))
 SERVES = Why("battery_serves")
-HOLDS = Why("battery_holds")
+HOLDS = Why("battery_keeps")
 LIMIT_80 = Why("limit_of_block", (("limit_pct", 80.0),))
 RESTORE = Why("restore_user")
 
@@ -135,8 +135,8 @@ def plan_slot(
 def plan(
     slots: Iterable[PlanSlot], made_at: datetime = T0, revision: int = 7, rung: str = "lp"
 ) -> PlanMade:
-    made = Plan(revision, made_at, rung, tuple(slots), 1.0, 0.1, 1.0, 0.2, Why("new_slot"))
-    return PlanMade(made_at, made, Why("new_slot"))
+    made = Plan(revision, made_at, rung, tuple(slots), 1.0, 0.1, 1.0, 0.2, Why("plan_new_slot"))
+    return PlanMade(made_at, made, Why("plan_new_slot"))
 
 
 def plan_of(
@@ -148,7 +148,7 @@ def plan_of(
 ) -> PlanMade:
     """A plan in which the car has one of `modes` in each slot, and `pv` after them."""
     why = {BatteryMode.NORMAL: SERVES, BatteryMode.HOLD: HOLDS}.get(
-        battery or BatteryMode.NORMAL, Why("battery_charges_cheap")
+        battery or BatteryMode.NORMAL, Why("battery_buys")
     )
     slots = []
     for k in range(max(8, len(modes))):
@@ -234,3 +234,11 @@ def charging() -> Actuator:
     confirm(actor, said, T0)
     tell(actor, state(after(20), site(loadpoint(mode=ChargeMode.NOW, limit_soc_pct=80.0))))
     return actor
+
+
+NOW, PV, MINPV, OFF = ChargeMode.NOW, ChargeMode.PV, ChargeMode.MINPV, ChargeMode.OFF
+IN_NOW = loadpoint(mode=NOW, limit_soc_pct=80.0)
+
+
+def owned(owner: str, why: Why, until: object = None, setting: str = "mode") -> Ownership:
+    return Ownership(f"loadpoint:garage:{setting}", owner, T0, until, why)  # type: ignore[arg-type]

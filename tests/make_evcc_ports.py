@@ -1,11 +1,14 @@
 """Fakes at the transport seam: an evcc that answers from a script, and evcc's battery watchdog."""
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from engine.clock import VirtualClock
+from engine.evcc_json import site_from
 from engine.transport import Answer, TransportError
+from engine.values import Why
 
 T0 = datetime(2026, 1, 1, 12, tzinfo=UTC)
 STATE = (
@@ -134,3 +137,15 @@ class WatchdogEvcc:
 
     def close(self) -> None:
         """Nothing is open."""
+
+
+WHY = Why("test")
+SITE = site_from(STATE)
+
+
+def ok(said: object) -> Answer:
+    return Answer(200, json.dumps(said).encode())
+
+
+def after(seconds: float) -> datetime:
+    return T0 + timedelta(seconds=seconds)

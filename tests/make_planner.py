@@ -5,8 +5,9 @@ from typing import Any
 
 import msgspec
 
+from actors.planner import Planner
 from actors.planner_problem import CarNeed, Problem, Store
-from engine.values import Plan
+from engine.values import BatteryMode, Plan
 
 NOON = datetime(2026, 1, 14, 11, 0, tzinfo=UTC)
 """12:00 in Berlin."""
@@ -96,3 +97,35 @@ def assert_physical(problem: Problem, plan: Plan) -> None:
             assert discharge <= store.discharge_kw * hours_ + TOLERANCE_KWH
             assert -0.01 <= slot.battery_soc_pct <= 100.01
     assert all(one > -TOLERANCE_KWH for one in left.values())
+
+
+PLANNER = Planner()
+
+
+def plan(problem: Problem) -> Plan:
+    found = PLANNER.make_plan(problem)
+    assert_physical(problem, found)
+    return found
+
+
+def car_kwh(found: Plan, start: float = 0, end: float = 1000, number: int = 0) -> float:
+    return sum(
+        slot.cars[number].charge_kw * slot.duration_s / 3600
+        for slot in found.slots
+        if hours(start) <= slot.start < hours(end)
+    )
+
+
+def modes(found: Plan, start: float, end: float) -> set[BatteryMode | None]:
+    return {slot.battery_mode for slot in found.slots if hours(start) <= slot.start < hours(end)}
+
+
+def valley_and_peak(**changes: Any) -> Problem:
+    """8 ct in hours 10 to 14, 45 ct in hours 18 to 22, else 30 ct; load in the peak; no sun."""
+    values = dict.fromkeys(range(10, 14), 0.08) | dict.fromkeys(range(18, 22), 0.45)
+    given_ = {
+        "import_eur_kwh": by_hour(values, 0.30),
+        "load_kw": by_hour(dict.fromkeys(range(18, 22), 1.5), 0.3),
+        "store": battery(stored_kwh=1.0),
+    }
+    return home(**(given_ | changes))

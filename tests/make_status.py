@@ -144,32 +144,29 @@ def battery_of(at: datetime, soc_pct: float) -> tuple[BatteryMode, float, str]:
     """A rule good enough for a picture: mode, charge power (kW) and reason."""
     price, sun_kw = price_eur_kwh(at), pv_w(at) / 1000 - load_w(at) / 1000
     if sun_kw > 0.1 and soc_pct < 100:
-        return BatteryMode.NORMAL, min(sun_kw, 3.0), "battery_charges_sun"
+        return BatteryMode.NORMAL, min(sun_kw, 3.0), "battery_takes_sun"
     if price < 0.235 and soc_pct < 80 and pv_w(at) == 0:
-        return BatteryMode.CHARGE, 3.5, "battery_charges_cheap"
+        return BatteryMode.CHARGE, 3.5, "battery_buys"
     if price > 0.27 and soc_pct > 12:
         return BatteryMode.NORMAL, -min(load_w(at) / 1000, 3.0), "battery_serves"
-    return BatteryMode.HOLD, 0.0, "battery_holds"
+    return BatteryMode.HOLD, 0.0, "battery_keeps"
 
 
 def car_of(vehicle: str, at: datetime, soc_pct: float) -> tuple[ChargeMode, float, Why]:
     """Charges the Twingo in the cheap hours before the departure, the EV9 from tomorrow's sun."""
     price = price_eur_kwh(at)
     if soc_pct >= 80:
-        return ChargeMode.PV, 0.0, Why("car_full", (("vehicle", vehicle), ("soc_pct", 80.0)))
+        return ChargeMode.PV, 0.0, Why("car_done", (("vehicle", vehicle),))
     if vehicle == "twingo" and at < DEPARTURE and price < 0.235:
-        numbers = (
-            ("vehicle", vehicle), ("price_eur_kwh", price),
-            ("departure_at", DEPARTURE.isoformat()), ("rank", 3.0),
-        )  # fmt: skip
-        return ChargeMode.NOW, 7.4, Why("car_cheapest", numbers)
+        numbers = (("vehicle", vehicle), ("price_eur_kwh", price))
+        return ChargeMode.NOW, 7.4, Why("car_cheap", numbers)
     if vehicle == "ev9" and pv_w(at) > 2400:
-        return ChargeMode.PV, pv_w(at) / 1000 - 1.0, Why("car_surplus", (("vehicle", vehicle),))
+        return ChargeMode.PV, pv_w(at) / 1000 - 1.0, Why("car_sun", (("vehicle", vehicle),))
     numbers = (
-        ("vehicle", vehicle), ("price_eur_kwh", price), ("later_price_eur_kwh", 0.2123),
-        ("later_at", (NOW + timedelta(hours=8)).isoformat()), ("saves_eur", 1.9),
+        ("vehicle", vehicle), ("price_eur_kwh", price), ("limit_eur_kwh", 0.2205),
+        ("next_price_eur_kwh", 0.2123), ("next_at", (NOW + timedelta(hours=8)).isoformat()),
     )  # fmt: skip
-    return ChargeMode.PV, 0.0, Why("car_waits_cheaper", numbers)
+    return ChargeMode.PV, 0.0, Why("car_waits", numbers)
 
 
 def make_plan(revision: int = 1, now: datetime = NOW, cars: tuple[str, ...] = ("twingo", "ev9")):
@@ -192,8 +189,8 @@ def make_plan(revision: int = 1, now: datetime = NOW, cars: tuple[str, ...] = ("
             )  # fmt: skip
         net = load_w(at) / 1000 - pv_w(at) / 1000 + kw + sum(car.charge_kw for car in plans)
         numbers = (("price_eur_kwh", price_eur_kwh(at)), ("value_eur_kwh", 0.262))
-        if code == "battery_charges_sun":
-            numbers = (("surplus_kw", round(kw, 2)),)
+        if code == "battery_takes_sun":
+            numbers = numbers[1:]
         made.append(
             PlanSlot(
                 start=start, duration_s=hours * 3600, import_eur_kwh=price_eur_kwh(at),
@@ -210,7 +207,7 @@ def make_plan(revision: int = 1, now: datetime = NOW, cars: tuple[str, ...] = ("
         objective_eur=7.9, end_value_eur_kwh=0.24, why=made[0].why if made else Why("no_plan"),
         shortfalls=(),
     )  # fmt: skip
-    return PlanMade(now, plan, Why("new_slot"))
+    return PlanMade(now, plan, Why("plan_new_slot"))
 
 
 def at_risk(made: PlanMade) -> PlanMade:
@@ -243,7 +240,7 @@ def make_state(revision: int = 10, now: datetime = NOW, **changes: object) -> Ho
             "battery_mode", "smartload", since, now + timedelta(minutes=25),
             Why("battery_serves", (("price_eur_kwh", 0.342), ("value_eur_kwh", 0.262))),
         ),
-        Ownership("loadpoint:lp-1:mode", "smartload", since, None, Why("released")),
+        Ownership("loadpoint:lp-1:mode", "smartload", since, None, Why("turn_none")),
         Ownership(
             "loadpoint:lp-2:mode", "evcc", now - timedelta(hours=2), None, Why("turn_none"),
         ),
@@ -272,7 +269,7 @@ SETTINGS = Settings(
 def make_messages(now: datetime = NOW) -> list[Message]:
     """Everything that a window hears until it has a whole picture."""
     order = Order(
-        now, 7, "lp-1", "mode", "pv", Why("car_waits_cheaper"), until=now + timedelta(hours=8),
+        now, 7, "lp-1", "mode", "pv", Why("car_waits"), until=now + timedelta(hours=8),
         plan_revision=1,
     )  # fmt: skip
     swap = (

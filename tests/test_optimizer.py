@@ -1,9 +1,7 @@
-"""The optimizer: when it plans, on what, and which rung of the ladder holds."""
+"""The optimizer: when it plans, which rung of the ladder holds, and its memory."""
 
 import itertools
-from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any
 
 import msgspec
 import pytest
@@ -13,128 +11,38 @@ from msgspec.structs import replace
 
 from actors.optimizer import Optimizer
 from actors.planner import Planner
-from actors.planner_inputs import car_of
 from actors.planner_problem import Problem
 from actors.planner_solver import SolveFailedError
 from engine.messages import (
-    ConfigRead,
-    Forecasted,
     Message,
-    PlanMade,
-    RatesChanged,
     StateChanged,
     Tick,
     TurnsChecked,
     TurnsGiven,
 )
-from engine.settings import BatterySettings, CarSettings, PlannerSettings, Settings, SiteSettings
-from engine.slots import slot_of
 from engine.values import (
     Battery,
     BatteryMode,
-    ChargeMode,
-    EvccVehicle,
-    HomeState,
-    Loadpoint,
-    Ownership,
     Plan,
     Quantiles,
     Series,
-    Site,
-    Turn,
     Why,
 )
-from tests.make_planner import NOON, hours
-
-SLOTS = 25
-SETTINGS = Settings(
-    site=SiteSettings(zone="Europe/Berlin"),
-    battery=BatterySettings(capacity_kwh=10),
-    cars=(CarSettings(name="eUp", capacity_kwh=32, max_power_kw=7.4, phases=2),),
-    planner=PlannerSettings(horizon_h=6),
+from tests.make_optimizer import (
+    PLANNER,
+    SLOTS,
+    complete,
+    forecast,
+    hear,
+    home_state,
+    loadpoint,
+    optimizer,
+    rates,
+    state,
+    turn,
+    turns,
 )
-PLANNER = Planner()
-
-
-def optimizer(config: Settings = SETTINGS, planner: Planner | None = None) -> Optimizer:
-    one = Optimizer(planner or PLANNER)
-    assert list(one.on(ConfigRead(NOON - timedelta(hours=1), config))) == []
-    return one
-
-
-def loadpoint(**changes: Any) -> Loadpoint:
-    one = Loadpoint(
-        id=1,
-        name="Carport",
-        title="Carport",
-        mode=ChargeMode.PV,
-        connected=True,
-        charging=False,
-        enabled=False,
-        charge_w=0,
-        vehicle="eup",
-    )
-    return replace(one, **changes)
-
-
-def turn(**changes: Any) -> Turn:
-    one = Turn(
-        loadpoint="carport",
-        vehicle="EUP",
-        why=Why("turn"),
-        target_soc_pct=80.0,
-        departure=hours(5),
-        soc_pct=50.0,
-        capacity_kwh=32.0,
-        need_kwh=9.6,
-    )
-    return replace(one, **changes)
-
-
-def home_state(at: datetime, revision: int = 1, **changes: Any) -> HomeState:
-    site = Site(
-        version="0.300",
-        title="Home",
-        currency="EUR",
-        interval_s=30,
-        grid_import_w=400,
-        pv_w=0,
-        home_w=400,
-        battery=changes.pop("battery", Battery(50, 0, 10, controllable=True)),
-        loadpoints=changes.pop("loadpoints", (loadpoint(),)),
-        vehicles=changes.pop("vehicles", ()),
-    )
-    known = HomeState(revision=revision, at=at, measured_at=at, site=site, evcc_reachable=True)
-    return replace(known, **changes)
-
-
-def state(at: datetime, revision: int = 1, **changes: Any) -> StateChanged:
-    return StateChanged(at, home_state(at, revision, **changes))
-
-
-def forecast(at: datetime, **changes: Any) -> Forecasted:
-    flat = (400.0,) * SLOTS
-    load, dark = Quantiles(slot_of(at), flat, flat, flat), (0.0,) * SLOTS
-    sun = Quantiles(slot_of(at), dark, dark, dark)
-    return replace(Forecasted(at, load, sun, 7.0, 1.0, True), **changes)
-
-
-def rates(at: datetime, revision: int = 1, price: float | None = 0.30) -> RatesChanged:
-    series = Series(slot_of(at), (price,) * 2 * SLOTS)
-    dark = Series(slot_of(at))
-    return RatesChanged(at, revision, series, Series(slot_of(at), (0.08,) * 2 * SLOTS), dark)
-
-
-def turns(at: datetime, *given_: Turn) -> TurnsGiven:
-    return TurnsGiven(at, given_ or (turn(),))
-
-
-def hear(actor: Optimizer, messages: Iterable[Message]) -> list[PlanMade]:
-    return [said for message in messages for said in actor.on(message)]  # type: ignore[arg-type]
-
-
-def complete(at: datetime, revision: int = 1) -> list[Message]:
-    return [state(at, revision), rates(at), forecast(at), turns(at)]
+from tests.make_planner import NOON, hours
 
 
 def planned(actor: Optimizer, at: datetime = NOON) -> Plan:
@@ -254,101 +162,6 @@ def test_unplugging_is_news() -> None:
     (said,) = hear(actor, [state(at, 2, loadpoints=(loadpoint(connected=False),))])
     assert said.news.code == "plan_turns_changed"
     assert said.plan.slots[0].cars == ()
-
-
-# --- on what -------------------------------------------------------------------------------------
-
-
-def need_of(turn_: Turn, lp: Loadpoint, config: Settings = SETTINGS, **changes: Any) -> Any:
-    found = car_of(home_state(NOON, loadpoints=(lp,), **changes), config, turn_, NOON)
-    return found[0] if found else None
-
-
-def test_inv_19_power_and_capacity_are_those_of_the_plugged_car_at_this_loadpoint() -> None:
-    two_phases = need_of(turn(), loadpoint())
-    assert two_phases.max_kw == pytest.approx(0.23 * 16 * 2)
-    assert two_phases.min_kw == pytest.approx(0.23 * 6 * 2)
-    assert (two_phases.capacity_kwh, two_phases.efficiency) == (32.0, 0.9)
-    assert two_phases.need_kwh == pytest.approx(9.6 / 0.9)
-    one_phase = need_of(turn(), loadpoint(phases_configured=1, effective_max_current_a=32))
-    assert one_phase.max_kw == pytest.approx(0.23 * 32)
-    automatic = need_of(turn(), loadpoint(phases_configured=0, can_switch_phases=True))
-    assert automatic.min_kw == pytest.approx(0.23 * 6)
-    other = need_of(
-        turn(vehicle="Zoe"),
-        loadpoint(vehicle="Zoe"),
-        vehicles=(EvccVehicle("zoe", "Zoe", phases=1, max_current_a=10),),
-    )
-    assert other.max_kw == pytest.approx(0.23 * 10)
-
-
-def test_what_is_no_car_to_plan_for_is_left_out() -> None:
-    assert need_of(turn(), loadpoint(connected=False)) is None
-    assert need_of(turn(), loadpoint(charger=False)) is None
-    assert need_of(turn(loadpoint="garage"), loadpoint()) is None
-    disabled = replace(SETTINGS, cars=(replace(SETTINGS.cars[0], disabled=True),))
-    assert need_of(turn(), loadpoint(), disabled) is None
-
-
-def test_guests_are_asked_in_kwh_from_the_wall() -> None:
-    guest = turn(vehicle=None, target_soc_pct=None, energy_kwh=10.0, need_kwh=6.0, soc_pct=None)
-    assert need_of(guest, loadpoint(vehicle=None)).need_kwh == 6.0
-
-
-@pytest.mark.parametrize(("mode", "planned_for"), [("off", False), ("pv", False), ("now", True)])
-def test_a_humans_mode_is_a_constraint(mode: str, planned_for: bool) -> None:
-    owned = Ownership("loadpoint:Carport:mode", "human", NOON, None, Why("override"))
-    found = need_of(turn(), loadpoint(mode=ChargeMode(mode)), in_control=(owned,))
-    assert (found is not None) is planned_for
-    assert found is None or found.asap
-
-
-def test_inv_16_a_past_departure_is_unknown() -> None:
-    assert need_of(turn(departure=hours(-1)), loadpoint()).departure is None
-    assert need_of(turn(departure=hours(1)), loadpoint()).departure == hours(1)
-
-
-def test_a_home_without_battery_or_with_unknown_soc_is_planned() -> None:
-    for battery in (None, Battery(None, None, 10), Battery(50, 0, None)):
-        actor = optimizer(replace(SETTINGS, battery=None))
-        made = hear(actor, [state(NOON, battery=battery), *complete(NOON)[1:]])
-        assert made[0].plan.slots[0].battery_mode is None
-        assert made[0].plan.slots[0].battery_soc_pct is None
-
-
-def test_inv_15_the_soc_of_the_state_is_the_soc_of_the_plan() -> None:
-    actor = optimizer(replace(SETTINGS, battery=BatterySettings(capacity_kwh=10, max_soc_pct=90)))
-    full = state(NOON, battery=Battery(96, 0, 10, controllable=True))
-    (said,) = hear(actor, [full, *complete(NOON)[1:]])
-    first = said.plan.slots[0]
-    served = first.battery_discharge_kw * 0.25 / 0.95 / 10 * 100
-    assert first.battery_soc_pct == pytest.approx(96 - served, abs=1e-4)
-
-
-def test_inv_04_elapsed_prices_do_not_influence_the_plan() -> None:
-    def plan_with(elapsed: float | None) -> Plan:
-        series = Series(hours(-6), (elapsed,) * 24 + (0.2, 0.3) * SLOTS)
-        told = replace(rates(NOON), import_eur_kwh=series)
-        (said,) = hear(optimizer(), [state(NOON), told, forecast(NOON), turns(NOON)])
-        return said.plan
-
-    assert plan_with(0.01) == plan_with(9.0) == plan_with(None)
-    assert plan_with(9.0).slots[0].import_eur_kwh == 0.2
-
-
-def test_the_learnt_shape_stands_in_for_prices_not_yet_published() -> None:
-    actor = optimizer()
-    day = tuple(0.1 if k < 48 else 0.4 for k in range(96))
-    yesterday = NOON - timedelta(hours=24)
-    told = RatesChanged(yesterday, 1, Series(yesterday, day), Series(yesterday), Series(yesterday))
-    hear(actor, [told])
-    few = Series(NOON, (0.25,))
-    (said,) = hear(
-        actor,
-        [state(NOON), replace(rates(NOON, 2), import_eur_kwh=few), forecast(NOON), turns(NOON)],
-    )
-    assert [slot.import_eur_kwh for slot in said.plan.slots[:3]] == [0.25, 0.1, 0.1]
-    assert [slot.assumed_price for slot in said.plan.slots[:2]] == [False, True]
 
 
 # --- the ladder ----------------------------------------------------------------------------------

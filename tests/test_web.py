@@ -153,7 +153,7 @@ def test_doing_says_what_is_wanted_now_and_when_a_waiting_car_charges() -> None:
     assert battery["power_kw"] < 0
     assert (twingo["name"], twingo["kind"], twingo["mode"]) == ("twingo", "idle", "pv")
     assert twingo["next_charge_at"] > NOW
-    assert twingo["why"]["code"] == "car_waits_cheaper"
+    assert twingo["why"]["code"] == "car_waits"
 
 
 def test_a_question_to_a_driver_is_open_until_the_car_is_there_or_a_day_has_passed() -> None:

@@ -38,6 +38,7 @@ PLACES = {
     "series": ("prices", "import_eur_kwh"),
     "forecast": ("forecast",),
     "quantiles": ("forecast", "load"),
+    "totals": ("totals",),
 }
 READ = re.compile(rf"(?<![\w.\-/])({'|'.join(PLACES)})\??\.([a-zA-Z_0-9]+)")
 NESTED = re.compile(r"(?<![\w.])status\.(health|battery|plan|prices|forecast)\??\.(\w+)")

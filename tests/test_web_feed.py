@@ -35,7 +35,9 @@ SMALL_PLAN = msgspec.structs.replace(make_plan().plan, slots=())
 
 
 def plan(revision: int) -> PlanMade:
-    return PlanMade(NOW, msgspec.structs.replace(SMALL_PLAN, revision=revision), Why("new_slot"))
+    return PlanMade(
+        NOW, msgspec.structs.replace(SMALL_PLAN, revision=revision), Why("plan_new_slot")
+    )
 
 
 def hear(window: Window, *messages: Message) -> None:

@@ -1,4 +1,4 @@
-"""The pretend world: weather, load, prices and people, all from one seed."""
+"""The pretend world: one seed, sun, load and their forecast; anywhere, anytime."""
 
 import subprocess
 import sys
@@ -13,35 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.settings import Settings, SiteSettings
-from engine.slots import SLOT
 from engine.values import Rate
 from sim.scenario import (
-    Happening,
     Scenario,
     Sim,
     SimCar,
-    SimEvent,
-    SimLoadpoint,
     SimPrices,
     SimTrip,
 )
 from sim.scenario_files import load_scenario
 from sim.world import SeededWorld
-
-DAY, MINUTE, HOUR = timedelta(days=1), timedelta(minutes=1), timedelta(hours=1)
-BERLIN = ZoneInfo("Europe/Berlin")
-
-
-def local(text: str, zone: ZoneInfo = BERLIN) -> datetime:
-    return datetime.fromisoformat(text).replace(tzinfo=zone).astimezone(UTC)
-
-
-def scenario(
-    start: str = "2026-07-06T00:00", days: float = 3, zone: str = "Europe/Berlin", **sim: object
-) -> Scenario:
-    home = Settings(site=SiteSettings(zone=zone))
-    at = local(start, ZoneInfo(zone))
-    return Scenario("test", "Test", home, Sim(start=at, days=days, **sim))  # type: ignore[arg-type]
+from tests.make_world import BERLIN, DAY, HOUR, MINUTE, local, scenario
 
 
 def kwh(world: SeededWorld, what: str, start: datetime, days: float) -> float:
@@ -193,109 +175,6 @@ def test_a_house_without_load_or_roof_has_none() -> None:
     assert kwh(world, "pv_w", story.sim.start, 1) == 0
 
 
-# --- prices --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("day", "slots"), [("2026-03-29", 92), ("2026-03-28", 96), ("2026-10-25", 100)]
-)
-def test_a_local_day_has_92_96_or_100_slots(day: str, slots: int) -> None:
-    world = SeededWorld(scenario(f"{day}T00:00"), 1)
-    rates = world.rates("grid", local(f"{day}T08:00"))
-    assert rates is not None
-    assert len(rates) == slots
-    assert rates[0].start == local(f"{day}T00:00")
-    assert all(a.end == b.start for a, b in pairwise(rates))
-    assert {rate.end - rate.start for rate in rates} == {SLOT}
-
-
-def test_tomorrow_is_published_at_one_o_clock_local() -> None:
-    world = SeededWorld(scenario("2026-10-23T00:00", 5), 1)
-    for day in ("2026-10-23", "2026-10-24", "2026-10-25"):
-        before = world.rates("grid", local(f"{day}T13:00") - MINUTE)
-        after = world.rates("grid", local(f"{day}T13:00"))
-        assert before is not None
-        assert after is not None
-        assert before == after[: len(before)]
-        tomorrow = datetime.fromisoformat(day) + DAY
-        assert before[-1].end == local(tomorrow.isoformat())
-        assert after[-1].end == local((tomorrow + DAY).isoformat())
-        again = world.rates("grid", local(f"{day}T23:59"))
-        assert again == after
-        assert again is not None
-        assert world.rates("grid", local(tomorrow.isoformat())) == again[len(before) :]
-
-
-def test_dynamic_prices_are_cheap_at_night_and_noon_and_dear_in_the_evening() -> None:
-    prices = SimPrices(mean_eur_kwh=0.3, spread_eur_kwh=0.12)
-    world = SeededWorld(scenario("2026-01-05T00:00", 60, prices=prices), 1)
-    days = [world.rates("grid", local("2026-01-05T06:00") + k * DAY) or () for k in range(60)]
-    values = [[rate.value for rate in day] for day in days]
-    assert all(round(v, 4) == v for day in values for v in day)
-    assert fmean(v for day in values for v in day) == pytest.approx(0.3, abs=0.02)
-    assert fmean(max(day) - min(day) for day in values) == pytest.approx(0.12, rel=0.2)
-    hour = [fmean(v for day in values for v in day[4 * h : 4 * h + 4]) for h in range(24)]
-    assert max(hour[2:5]) < hour[13] + 0.01 < hour[8] < hour[18]
-    means = [fmean(day) for day in values]
-    assert pstdev(means) > 0.01
-    assert correlation(means[:-1], means[1:]) > 0.3
-
-
-def test_negative_days_have_noons_below_zero() -> None:
-    prices = SimPrices(negative_days=True, mean_eur_kwh=0.24)
-    for seed in range(5):
-        world = SeededWorld(scenario("2026-05-08T00:00", 3, prices=prices), seed)
-        days = [world.rates("grid", local("2026-05-08T06:00") + k * DAY) or () for k in range(3)]
-        below = [rate for day in days for rate in day if rate.value < 0]
-        assert len(below) >= 16
-        assert {rate.start.astimezone(BERLIN).hour for rate in below} == {11, 12, 13, 14}
-
-
-def test_a_table_repeats_in_local_hours() -> None:
-    table = tuple(k / 100 for k in range(24))
-    prices = SimPrices(kind="table", hourly_eur_kwh=table, slot_min=60)
-    world = SeededWorld(scenario("2026-03-28T00:00", 3, prices=prices), 1)
-    spring = world.rates("grid", local("2026-03-29T01:00")) or ()
-    assert [rate.value for rate in spring] == [0.0, 0.01, *(k / 100 for k in range(3, 24))]
-
-
-def test_flat_prices_and_feed_in_reach_a_week() -> None:
-    world = SeededWorld(scenario(prices=SimPrices(kind="flat", mean_eur_kwh=0.35)), 1)
-    for usage, value in (("grid", 0.35), ("feedin", 0.08)):
-        rates = world.rates(usage, local("2026-07-06T15:00")) or ()
-        assert {rate.value for rate in rates} == {value}
-        assert rates[0].start == local("2026-07-06T00:00")
-        assert rates[-1].end == local("2026-07-13T00:00")
-
-
-def test_asking_again_costs_nothing() -> None:
-    world = SeededWorld(scenario(), 1)
-    for usage in ("grid", "feedin", "solar"):
-        first = world.rates(usage, local("2026-07-06T14:00"))
-        assert world.rates(usage, local("2026-07-06T14:05")) is first
-    assert world.rates("planner", local("2026-07-06T14:00")) is None
-
-
-def test_outages_and_holes() -> None:
-    events = (
-        SimEvent(18, "tariff_outage", hours=7),
-        SimEvent(10, "tariff_hole", hours=2),
-        SimEvent(4, "evcc_outage", hours=2 / 3),
-    )
-    story = scenario(events=events)
-    world, start = SeededWorld(story, 1), story.sim.start
-    assert world.rates("grid", start + 18 * HOUR - MINUTE) is not None
-    assert world.rates("grid", start + 18 * HOUR) is None
-    assert world.rates("grid", start + 25 * HOUR - MINUTE) is None
-    assert world.rates("solar", start + 20 * HOUR) is not None
-    assert world.rates("grid", start + 25 * HOUR) is not None
-    starts = {rate.start for rate in world.rates("grid", start) or ()}
-    assert len(starts) == 96 - 8
-    assert not any(start + 10 * HOUR <= at < start + 12 * HOUR for at in starts)
-    outage = next(h for h in world.happenings(start, start + DAY) if h.kind == "evcc_outage")
-    assert outage.until == start + 4 * HOUR + 40 * MINUTE
-
-
 # --- the sun as forecast -------------------------------------------------------------------------
 
 
@@ -326,113 +205,6 @@ def test_the_solar_forecast_is_made_anew_each_local_day() -> None:
     assert world.rates("solar", local("2026-07-06T00:00")) == monday
     assert [rate.start for rate in monday[96:]] == [rate.start for rate in tuesday[:192]]
     assert [rate.value for rate in monday[96:192]] != [rate.value for rate in tuesday[:96]]
-
-
-# --- people --------------------------------------------------------------------------------------
-
-
-def trips_of(world: SeededWorld, story: Scenario, car: str) -> list[Happening]:
-    end = story.sim.start + timedelta(days=story.sim.days)
-    return [one for one in world.happenings(story.sim.start, end) if one.car == car]
-
-
-@given(
-    st.integers(0, 50),
-    st.lists(
-        st.tuples(
-            st.integers(0, 23),
-            st.integers(0, 23),
-            st.sets(st.integers(1, 7), min_size=1),
-            st.floats(0, 180),
-        ),
-        max_size=4,
-    ),
-    st.sampled_from(["2026-03-27T00:00", "2026-10-24T09:30", "2026-07-01T13:00"]),
-    st.sampled_from([None, "box"]),
-)
-@settings(max_examples=60, deadline=None)
-def test_cars_leave_and_return_in_turn(
-    seed: int,
-    habits: list[tuple[int, int, set[int], float]],
-    start: str,
-    at: str | None,
-) -> None:
-    trips = tuple(
-        SimTrip("a", f"{leaves}:30", f"{back}:10", tuple(days), 5, "box", jitter)
-        for leaves, back, days, jitter in habits
-    )
-    story = scenario(
-        start,
-        4,
-        cars=(SimCar("a", loadpoint=at),),
-        loadpoints=(SimLoadpoint("box"),),
-        trips=trips,
-    )
-    found = trips_of(SeededWorld(story, seed), story, "a")
-    kinds = [one.kind for one in found]
-    assert all(a != b for a, b in pairwise(kinds))
-    assert [one.at for one in found] == sorted(one.at for one in found)
-    assert all(one.at > story.sim.start for one in found)
-    if at and kinds:
-        assert kinds[0] == "leave"
-
-
-def test_trips_keep_local_time_over_the_change_of_clocks() -> None:
-    story = scenario(
-        "2026-03-27T00:00",
-        5,
-        cars=(SimCar("a", loadpoint="box"),),
-        loadpoints=(SimLoadpoint("box"),),
-        trips=(SimTrip("a", "6:30", "15:00", (1, 2, 3, 4, 5, 6, 7), 9, "box", 0),),
-    )
-    found = trips_of(SeededWorld(story, 1), story, "a")
-    clocks = [one.at.astimezone(BERLIN).strftime("%H:%M") for one in found]
-    assert clocks == ["06:30", "15:00"] * 5
-    assert found[0] == Happening(local("2026-03-27T06:30"), "leave", "a", "box")
-    assert found[1] == Happening(local("2026-03-27T15:00"), "arrive", "a", "box", used_kwh=9)
-
-
-def test_a_night_shift_comes_home_in_the_morning() -> None:
-    trip = SimTrip("a", "21:00", "06:30", (1,), 7, "box", 0)
-    story = scenario(
-        "2026-07-06T00:00", 3, cars=(SimCar("a"),), loadpoints=(SimLoadpoint("box"),), trips=(trip,)
-    )
-    found = trips_of(SeededWorld(story, 1), story, "a")
-    assert [one.at for one in found] == [local("2026-07-06T21:00"), local("2026-07-07T06:30")]
-
-
-def test_nobody_plugs_in_where_another_car_stands() -> None:
-    story = scenario(
-        "2026-07-06T00:00",
-        2,
-        cars=(SimCar("a", loadpoint="box"), SimCar("b")),
-        loadpoints=(SimLoadpoint("box"),),
-        trips=(
-            SimTrip("a", "12:00", "14:00", (1,), 7, "box", 0),
-            SimTrip("b", "8:00", "10:00", (1,), 7, "box", 0),
-            SimTrip("b", "12:30", "13:00", (1,), 7, "box", 0),
-        ),
-    )
-    found = SeededWorld(story, 1).happenings(story.sim.start, story.sim.start + DAY)
-    assert [(one.kind, one.car, one.loadpoint) for one in found] == [
-        ("leave", "b", None),
-        ("arrive", "b", None),
-        ("leave", "a", "box"),
-        ("leave", "b", None),
-        ("arrive", "b", "box"),
-        ("arrive", "a", None),
-    ]
-
-
-def test_happenings_are_after_since_and_up_to_until() -> None:
-    story = scenario(
-        events=(SimEvent(1, "evcc_outage", hours=1), SimEvent(2, "tariff_hole", hours=1))
-    )
-    world, start = SeededWorld(story, 1), story.sim.start
-    kinds = [one.kind for one in world.happenings(start + HOUR, start + 2 * HOUR)]
-    assert kinds == ["tariff_hole"]
-    steps = [world.happenings(start + k * HOUR, start + (k + 1) * HOUR) for k in range(-1, 4)]
-    assert [one.kind for step in steps for one in step] == ["evcc_outage", "tariff_hole"]
 
 
 # --- anywhere, anytime ---------------------------------------------------------------------------

@@ -46,7 +46,7 @@ def problems(snapshot: Snapshot, now: datetime, vitals: Mapping[str, Any]) -> li
     if snapshot.evcc_silent:
         found.append("evcc_silent")
     read_age_s = age_s(now, snapshot.evcc_read_at)
-    if read_age_s is not None and read_age_s > settings.max_age_s:
+    if read_age_s is not None and read_age_s > settings.oldest_reading.total_seconds():
         found.append("reading_too_old")
     if snapshot.plan and now - snapshot.plan.plan.made_at > PLAN_AGE_MAX:
         found.append("plan_too_old")

@@ -30,6 +30,7 @@ from web.health import health
 from web.plan_view import doing_view, plan_view
 from web.sentences import why_view
 from web.snapshot import Snapshot, Write
+from web.totals import totals_view
 
 WRITES_SHOWN = 10
 ASKED_FOR = timedelta(hours=24)
@@ -226,6 +227,7 @@ def live_view(snapshot: Snapshot) -> dict[str, Any]:
         "turns": [turn_view(one, state, zone) for one in state.turns] if state else [],
         "control": state.control if state else None,
         "in_control": [owner_view(one, zone) for one in state.in_control] if state else [],
+        "totals": totals_view(snapshot),
         "doing": doing,
         "why": main_why(snapshot, doing),
         "troubles": [why_view(one, zone) for one in troubles(snapshot)],

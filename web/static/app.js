@@ -4,7 +4,7 @@ import { renderAges, renderCards } from "./cards.js";
 import { listen as listenToChart, moveNow, renderChart } from "./chart.js";
 import { byId, make, setChildren, setText, show } from "./dom.js";
 import { connect } from "./feed.js";
-import { age, clock, money, setHome, time } from "./format.js";
+import { age, clock, money, number, setHome, time } from "./format.js";
 import { language, preferred, t, translatePage, use } from "./i18n.js";
 import { renderReasons, whyText } from "./reasons.js";
 import { pointsOf } from "./series.js";
@@ -44,6 +44,22 @@ function renderVerdict(now) {
   if (byId("verdict-next").textContent !== lines.join("")) {
     setChildren(byId("verdict-next"), lines.map((line) => make("li", {}, line)));
   }
+}
+
+/** Sun and prices ahead in one line; what is unknown is left out. */
+function renderTotals() {
+  const { totals } = status;
+  const hours = totals.prices_known_h;
+  const parts = [
+    totals.sun_today_kwh !== null && t("sun_today", { kwh: number(totals.sun_today_kwh, 1) }),
+    totals.sun_tomorrow_kwh !== null
+      && t("sun_tomorrow", { kwh: number(totals.sun_tomorrow_kwh, 1) }),
+    hours !== null && (hours < 24
+      ? t("prices_known", { hours: number(Math.floor(hours)) })
+      : t("prices_known_day")),
+  ].filter(Boolean);
+  show(byId("totals"), parts.length > 0);
+  setText(byId("totals"), parts.join(" · "));
 }
 
 function renderPlan(now) {
@@ -88,6 +104,7 @@ function render() {
   renderCards(byId("cards"), status);
   renderAges(now);
   renderReasons(status, now);
+  renderTotals();
   renderPlan(now);
   renderFoot();
 }
