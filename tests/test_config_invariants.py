@@ -139,12 +139,12 @@ def test_inv_148_no_text_raises_anything_else(text: str) -> None:
 
 
 def test_inv_149_quiet_hours_of_no_length_become_the_default() -> None:
-    config = parse("sequencer: {quiet_start: 07:00, quiet_end: 7:00, swap_cost_eur: 2}")
+    config = parse("sequencer: {quiet_start: 07:00, quiet_end: 7:00, enabled: false}")
     (warning,) = config.warnings
     assert warning.severity == "warning"
     assert "21:00 to 06:00 is used" in warning.suggestion
     quiet = config.settings.sequencer
-    assert (quiet.quiet_start, quiet.quiet_end, quiet.swap_cost_eur) == ("21:00", "06:00", 2.0)
+    assert (quiet.quiet_start, quiet.quiet_end, quiet.enabled) == ("21:00", "06:00", False)
 
 
 def test_inv_149_readings_live_longer_than_the_pause_between_them() -> None:
