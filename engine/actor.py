@@ -12,6 +12,7 @@ its `memory`, nothing else: no clock, no I/O, no reference to anything outside.
 
 import types
 import typing
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, ClassVar, Generic, Self, TypeVar
@@ -33,7 +34,7 @@ def _members(header: Any) -> tuple[type[Message], ...]:
     return (header,)
 
 
-class Endpoint(Generic[Hears, Says]):
+class Endpoint(ABC, Generic[Hears, Says]):
     """Whoever hears and says. `name` identifies it in routes and journal."""
 
     hears: ClassVar[tuple[type[Message], ...]] = ()
@@ -54,9 +55,9 @@ class Endpoint(Generic[Hears, Says]):
         """The class name; ports that exist several times add what they stand for."""
         return type(self).__name__
 
+    @abstractmethod
     def on(self, message: Hears) -> Iterator[Says]:
         """Handle one message. Run to its end before anything that it yields is published."""
-        raise NotImplementedError(f"{self.name}.on")
 
 
 class Actor(Endpoint[Hears, Says]):
