@@ -73,6 +73,7 @@ def _numbered(handled: Iterable[_Handled]) -> tuple[list[bytes], list[_Row]]:
 
 
 def _joined(bodies: list[bytes], rows: list[_Row]) -> bytes:
+    """One chunk: the distinct messages, an empty line, then `[[actor, heard, [said]]]`."""
     return b"\n".join([*bodies, b"", _encode(rows)])
 
 
@@ -83,11 +84,6 @@ def _lines(bodies: list[bytes], rows: list[_Row], first_n: int) -> Iterator[byte
         yield b'{"n":%d,"at":"%b","actor":"%b","heard":%b,"said":[%b]}' % (
             first_n + k, _at_of(heard), actor.encode(), heard, said
         )  # fmt: skip
-
-
-def pack(handled: Iterable[_Handled]) -> bytes:
-    """One chunk: the distinct messages, an empty line, then `[[actor, heard, [said]]]`."""
-    return _joined(*_numbered(handled))
 
 
 def unpack(chunk: bytes, first_n: int) -> Iterator[bytes]:

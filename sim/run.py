@@ -16,9 +16,9 @@ from actors.planner import load_modelling_language
 from engine.actor import Actor
 from engine.evcc import BatteryKeeper, EvccReader, EvccWriter
 from engine.journal import SCHEMA, Header, Journal, encode
-from engine.messages import ConfigRead, PlanMade, StopAsked, Tick
+from engine.messages import ConfigRead, StopAsked, Tick
 from engine.steps import StepSystem
-from engine.system import AnyEndpoint
+from engine.system import AnyEndpoint, Runtime
 from engine.values import Control
 from sim.clouds import PretendCloud
 from sim.evcc import PretendEvcc
@@ -57,20 +57,6 @@ def header_for(scenario: Scenario, seed: int, days: float) -> Header:
         configuration=msgspec.Raw(encode({"scenario": scenario, "days": days})),
         seed=seed,
     )
-
-
-class Counter:
-    """A recorder in front of another: counts plans on the way."""
-
-    def __init__(self, inner: Journal) -> None:
-        self.inner = inner
-        self.plans = 0
-
-    def record(self, actor: str, heard: Any, said: tuple[Any, ...]) -> None:
-        """Count, and pass on."""
-        for one in said:
-            self.plans += isinstance(one, PlanMade)
-        self.inner.record(actor, heard, said)
 
 
 @dataclass
@@ -118,7 +104,7 @@ def ticks_of(scenario: Scenario, days: float) -> Iterator[datetime]:
 
 
 def play(
-    system: Any,
+    system: Runtime,
     scenario: Scenario,
     days: float,
     home: PretendHome,
@@ -167,8 +153,7 @@ def simulate(
     load_modelling_language()
     began = perf_counter()
     kept = Journal(journal, header_for(scenario, seed, days))
-    counter = Counter(kept)
-    system = StepSystem(scenario.sim.start, counter)
+    system = StepSystem(scenario.sim.start, kept)
     home = pretend_home(scenario, seed, days, system.clock)
     minds = cast()
     ticks = play(system, scenario, days, home, minds, progress=progress, stop=stop)
@@ -176,7 +161,7 @@ def simulate(
     sha = kept.sha256()
     kept.close()
     bill = home.pretend.bill()
-    solver_s = sum(mind.planner.solver_s for mind in minds if isinstance(mind, Optimizer))
+    (optimizer,) = (mind for mind in minds if isinstance(mind, Optimizer))
     return Result(
         scenario=scenario.name,
         days=min(days, round(ticks * scenario.sim.tick_s / 86_400, 6)),
@@ -186,10 +171,10 @@ def simulate(
         import_kwh=round(bill.import_kwh, 6),
         export_kwh=round(bill.export_kwh, 6),
         shortfall_kwh=round(bill.shortfall_kwh, 6),
-        plans=counter.plans,
+        plans=optimizer.memory.revision,
         ticks=ticks,
         mode_changes=bill.mode_changes,
-        solver_s=round(solver_s, 3),
+        solver_s=round(optimizer.planner.solver_s, 3),
         wall_s=round(perf_counter() - began, 3),
         journal_sha256=sha,
     )
