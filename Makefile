@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: setup setup-dev run test check sim replay bench lock clean
+.PHONY: setup setup-dev run test check sim replay bench coarse twin lock clean
 
 setup: .venv/.setup ## make .venv with smartload in it
 setup-dev: .venv/.setup-dev
@@ -42,11 +42,22 @@ replay: setup ## record a simulated day and replay it with every actor
 	$(BIN)/smartload simulate winter-week --days 1 --seed 1 --journal build/day.db
 	$(BIN)/smartload replay build/day.db $(ARGS)
 
-bench: setup ## deliveries per second of the stepped runtime
+bench: setup-dev ## deliveries per second; steps of evcc's regulator per second
 	$(BIN)/smartload bench messages $(ARGS)
+	$(BIN)/smartload bench sim $(ARGS)
+
+coarse: setup ## one-minute weather and the static maps against 10 s weather, 20 days
+	$(BIN)/smartload bench coarse $(ARGS)
+
+TRACES ?= ../shared/reference/evcc-recorded/traces
+twin: setup-dev ## every recording of a real evcc against the pretend one; two pictures in docs/
+	mkdir -p build/twin
+	$(BIN)/smartload twin $(TRACES)/*.jsonl --out build/twin $(ARGS)
+	$(BIN)/smartload twin $(TRACES)/pv-1p3p.jsonl --plot docs/twin-pv-1p3p.svg
+	$(BIN)/smartload twin $(TRACES)/battery-modes.jsonl --plot docs/twin-battery-modes.svg
 
 lock: ## renew the lock files from pyproject.toml (needs uv)
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --extra lab pyproject.toml -o requirements.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml -o requirements.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --extra lab --extra dev pyproject.toml -o requirements-dev.lock
 
 clean:

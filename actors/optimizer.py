@@ -277,8 +277,14 @@ def _first_of_slot(memory: OptimizerMemory, state: HomeState, now: datetime) -> 
 
 
 def _of_one_reading(memory: OptimizerMemory, state: HomeState) -> bool:
-    """The turns hold for the state's reading: whatever thread was first, plans are the same."""
-    return memory.checked_at is None or memory.checked_at == state.measured_at
+    """The turns hold for the state's reading: whatever thread was first, plans are the same.
+
+    Turns that came before their check belong to a reading that is still on its way.
+    """
+    checked_at, turns = memory.checked_at, memory.turns
+    if checked_at is None:
+        return True
+    return checked_at == state.measured_at and (turns is None or turns.at <= checked_at)
 
 
 def _changed(

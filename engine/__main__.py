@@ -4,14 +4,23 @@ import signal
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
-SAYS_NO, WRONG_USE, UNREACHABLE, INTERRUPTED = 1, 2, 3, 130
+from engine.shell import (
+    INTERRUPTED,
+    SAYS_NO,
+    UNREACHABLE,
+    WRONG_USE,
+    answer,
+    as_json,
+    fail,
+    problems,
+)
+
 ENDING = (signal.SIGTERM, signal.SIGINT)
 
-as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object, last line.")
 config_option = click.option(
     "--config",
     type=click.Path(path_type=Path),
@@ -21,30 +30,24 @@ data_option = click.option(
     "--data", type=click.Path(path_type=Path), help="Folder for journal, lock and manual SoC."
 )
 a_port = click.IntRange(1, 65535)
-
-
-def fail(text: str, code: int) -> NoReturn:
-    """Say what is wrong on standard error and end with `code`."""
-    click.echo(text, err=True)
-    sys.exit(code)
-
-
-def problems(error: Any) -> str:
-    """All findings of a ConfigError; with file and line where there is a file."""
-    from engine.findings import findings_text
-
-    return findings_text(error.findings, error.source if Path(error.source).is_file() else "")
-
-
-def answer(value: Any, lines: list[str], as_json: bool) -> None:
-    """Print `value` as one JSON line, or `lines` for people."""
-    from engine.journal import encode
-
-    click.echo(encode(value).decode() if as_json else "\n".join(lines))
+FROM_THE_LAB = ("bench", "twin")
 
 
 class Door(click.Group):
-    """The group of commands: Ctrl-C ends with 130, a file that cannot be used with its name."""
+    """The group of commands: Ctrl-C ends with 130, a file that cannot be used with its name.
+
+    Some commands live in the lab and are fetched when they are asked for.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *FROM_THE_LAB])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in FROM_THE_LAB:
+            return super().get_command(ctx, cmd_name)
+        from sim import commands
+
+        return commands.COMMANDS[cmd_name]
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -373,22 +376,6 @@ def why(url: str, at_time: str | None, car: str | None, language: str) -> None:
         click.echo("\n".join(explain(url, at_time, car, language)))
     except WhyError as error:
         fail(str(error), UNREACHABLE if error.unreachable else SAYS_NO)
-
-
-@main.command()
-@click.argument("what", type=click.Choice(["messages"]))
-@as_json
-def bench(what: str, as_json: bool) -> None:
-    """Measure deliveries per second (`messages`).
-
-    Never leaves this process.
-
-    Example: smartload bench messages --json
-    """
-    from sim.bench import bench_messages
-
-    result = {"messages": bench_messages}[what]()
-    answer(result, [f"{key:>28}  {value}" for key, value in result.items()], as_json)
 
 
 if __name__ == "__main__":

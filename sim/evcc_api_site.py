@@ -6,24 +6,34 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-from sim import evcc_cycle
-from sim.evcc_home import BATTERY_MODES, MODES, Home
+from sim import evcc_cycle, evcc_goals, evcc_life
+from sim.evcc_home import BATTERY_MODES, MODES, Site
 from sim.evcc_json import STRATEGIES, battery_number, number
-from sim.evcc_routes import Call, Missing, Refused, decoded, future, route, strategy_from
+from sim.evcc_routes import Call, Failed, Missing, Refused, decoded, future, route, strategy_from
 from sim.evcc_tariffs import USAGES
 
 # --- vehicles -------------------------------------------------------------------------------------
 
 
+def _refresh(call: Call) -> None:
+    """The loadpoint of the vehicle knows of its settings, and shows them, at once."""
+    for point in call.home.loadpoints:
+        if point.vehicle is call.car:
+            evcc_life.refresh(point)
+            evcc_goals.announce(point, call.at)
+
+
 @route("POST", "/vehicles/{name}/limitsoc/{int}")
 def _vehicle_limit(call: Call) -> Any:
     call.car.limit_soc = int(call.last)
+    _refresh(call)
     return {"soc": call.car.limit_soc}
 
 
 @route("POST", "/vehicles/{name}/minsoc/{int}")
 def _vehicle_min(call: Call) -> Any:
     call.car.min_soc = int(call.last)
+    _refresh(call)
     return {"soc": call.car.min_soc}
 
 
@@ -48,21 +58,22 @@ def _plan_soc(call: Call) -> Any:
     when = future(call.last, call.at)
     soc = int(call.values[1])
     car.plan_soc, car.plan_time = (soc, when) if soc else (0, "")
-    _unlock(call.site)
+    _unlock(call)
     return {"soc": soc, "time": when}
 
 
 @route("DELETE", "/vehicles/{name}/plan/soc")
 def _no_plan_soc(call: Call) -> Any:
     call.car.plan_soc, call.car.plan_time = 0, ""
-    _unlock(call.site)
+    _unlock(call)
     return {}
 
 
-def _unlock(site: Home) -> None:
+def _unlock(call: Call) -> None:
     """Any vehicle plan set or deleted clears the locks of all loadpoints."""
-    for point in site.loadpoints:
+    for point in call.home.loadpoints:
         point.plan_lock = None
+    _refresh(call)
 
 
 @route("POST", "/vehicles/{name}/plan/repeating")
@@ -71,7 +82,7 @@ def _repeating(call: Call) -> Any:
     if not isinstance(plans, list) or not all(isinstance(plan, dict) for plan in plans):
         raise Refused("cannot unmarshal into repeating plans")
     car.repeating = [_checked(plan) for plan in plans]
-    _unlock(call.site)
+    _unlock(call)
     return car.repeating
 
 
@@ -108,19 +119,19 @@ def _vehicle_strategy(call: Call) -> Any:
 def _battery_mode(call: Call) -> Any:
     if call.last not in BATTERY_MODES:
         raise Refused(f"{call.last} does not belong to BatteryMode values")
-    if call.site.has_battery:
-        evcc_cycle.set_external(call.site, BATTERY_MODES.index(call.last), call.at)
+    if call.home.has_battery:
+        evcc_cycle.set_external(call.site, BATTERY_MODES.index(call.last), call.at_s)
     return battery_number(call.site)
 
 
 @route("DELETE", "/batterymode")
 def _release(call: Call) -> Any:
-    if call.site.has_battery:
-        evcc_cycle.set_external(call.site, 0, call.at)
+    if call.home.has_battery:
+        evcc_cycle.set_external(call.site, 0, call.at_s)
     return battery_number(call.site)
 
 
-def _battery_needed(site: Home) -> None:
+def _battery_needed(site: Site) -> None:
     if not site.has_battery:
         raise Refused("battery not configured")
 
@@ -240,12 +251,23 @@ def _optimize(call: Call) -> Any:
     return {"Err": {}}
 
 
+AGGREGATES = ("15m", "hour", "day", "month")
+
 # --- reads ----------------------------------------------------------------------------------------
 
 
 @route("GET", "/sessions")
 def _sessions(call: Call) -> Any:
+    """No charging log is kept."""
     return []
+
+
+@route("GET", "/history/energy")
+def _history(call: Call) -> Any:
+    """Nothing is kept, which evcc tells by null."""
+    for aggregate in call.query.get("aggregate", ()):
+        if aggregate not in AGGREGATES:
+            raise Failed("invalid aggregate value")
 
 
 @route("GET", "/tariff/([a-z]+)")

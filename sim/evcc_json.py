@@ -3,14 +3,26 @@
 Energies of a session in Wh, limits in kWh, powers in W, battery power positive when discharging.
 """
 
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import datetime
+from math import ceil
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import msgspec
-
-from engine import home
-from sim.evcc_home import BATTERY_MODES, Car, Home, Loadpoint
+from engine.loadpoint import (
+    BOOST_OFF,
+    DISABLE,
+    ENABLE,
+    INACTIVE,
+    SCALE_1P,
+    SCALE_3P,
+    B,
+    C,
+    active_phases,
+)
+from sim import evcc_goals
+from sim.evcc_home import BATTERY_MODES, MODE_NAMES, Car, Home, Loadpoint, Site
+from sim.evcc_plan import Part
 from sim.evcc_tariffs import Tariffs
 
 VERSION = "0.314.0"
@@ -45,7 +57,7 @@ NO_STATISTICS = {"avgCo2": 0, "avgPrice": 0, "chargedKWh": 0, "solarPercentage":
 CONSTANT: dict[str, Any] = {
     "apiReady": True,
     "aux": [],
-    "demoMode": False,
+    "demoMode": True,
     "experimental": False,
     "ext": [],
     "gridConfigured": True,
@@ -65,17 +77,12 @@ LOADPOINT_CONSTANT: dict[str, Any] = {
     "connectedDuration": 0,
     "last24hEnergy": 0,
     "last7dEnergy": 0,
-    "phaseAction": "inactive",
-    "phaseRemaining": 0,
-    "pvAction": "inactive",
-    "pvRemaining": 0,
     "sessionCo2PerKWh": None,
     "smartCostNextStart": None,
     "smartFeedInPriorityNextStart": None,
     "suggestion": None,
     "ui": {"minTemp": 0, "maxTemp": 0},
     "vehicleClimaterActive": None,
-    "vehicleLimitSoc": 0,
     "vehicleOdometer": 0,
     "vehicleWelcomeActive": False,
 }
@@ -92,37 +99,41 @@ def number(value: float) -> float | int:
 
 
 def text_of(at: datetime) -> str:
-    """RFC 3339 in UTC."""
-    return at.isoformat().replace("+00:00", "Z")
+    """RFC 3339 in UTC, whole seconds as evcc writes them."""
+    return at.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def plan_json(point: Loadpoint) -> list[dict[str, Any]] | None:
-    """The parts of the loadpoint's plan, None without one."""
-    if not point.plan_parts:
+def plan_json(parts: Sequence[Part]) -> list[dict[str, Any]] | None:
+    """The parts of a plan, with fractions of a second where there are any; None without one."""
+    if not parts:
         return None
     return [
-        {"start": text_of(part.start), "end": text_of(part.end), "value": part.value}
-        for part in point.plan_parts
+        {"start": _exact(part.start), "end": _exact(part.end), "value": part.value}
+        for part in parts
     ]
 
 
-def _plan_keys(point: Loadpoint, at: datetime) -> dict[str, Any]:
-    car = point.vehicle
+def _exact(at: datetime) -> str:
+    return at.isoformat().replace("+00:00", "Z")
+
+
+def _plan_keys(point: Loadpoint) -> dict[str, Any]:
     parts = point.plan_parts
-    strategy = car.strategy if car is not None and point.knows_soc else point.strategy
-    overrun_s = 0.0
-    if point.plan_goal_at is not None:
-        end = at + timedelta(seconds=point.plan_need_s)
-        overrun_s = max(0.0, (end - point.plan_goal_at).total_seconds())
+    shown = point.effective or evcc_goals.effective_of(point)
     return {
-        "effectivePlanId": point.plan_id,
-        "effectivePlanSoc": point.plan_goal_soc,
-        "effectivePlanStrategy": strategy,
-        "effectivePlanTime": point.plan_goal_text or None,
-        "plan": plan_json(point),
+        "effectiveLimitSoc": shown.limit_soc,
+        "effectiveMaxCurrent": number(shown.max_current),
+        "effectiveMinCurrent": number(shown.min_current),
+        "effectiveMinSoc": shown.min_soc,
+        "effectivePlanId": shown.plan_id,
+        "effectivePlanSoc": shown.plan_soc,
+        "effectivePlanStrategy": shown.plan_strategy,
+        "effectivePlanTime": shown.plan_time or None,
+        "effectivePriority": shown.priority,
+        "plan": plan_json(parts),
         "planActive": point.plan_active,
         "planEnergy": number(point.plan_energy),
-        "planOverrun": int(overrun_s),
+        "planOverrun": int(point.plan_overrun_s),
         "planProjectedEnd": text_of(parts[-1].end) if parts else None,
         "planProjectedStart": text_of(parts[0].start) if parts else None,
         "planStrategy": point.strategy,
@@ -132,58 +143,83 @@ def _plan_keys(point: Loadpoint, at: datetime) -> dict[str, Any]:
 
 def _vehicle_keys(point: Loadpoint) -> dict[str, Any]:
     car = point.vehicle
-    soc = point.known_soc
+    soc = point.soc
     keys: dict[str, Any] = {
-        "vehicleDetectionActive": point.detecting_since is not None,
+        "vehicleDetectionActive": point.detecting_since_s is not None,
+        "vehicleLimitSoc": number(point.vehicle_own_limit_soc),
         "vehicleName": car.spec.name if car else "",
         "vehicleRange": int(soc * car.spec.capacity_kwh * 0.05) if car else 0,
         "vehicleSoc": number(soc),
         "vehicleTitle": car.title if car else "",
     }
-    if car is not None and point.car is not None:
-        missing_pct = max(0.0, point.effective_limit_soc - soc)
-        wh = missing_pct * car.spec.capacity_kwh * 10.0 / 0.85
-        keys["chargeRemainingEnergy"] = number(wh)
-        if point.charge_w > 0:
-            keys["chargeRemainingDuration"] = int(wh / point.charge_w * 3600.0)
+    if point.charge_remaining_wh is not None:
+        keys["chargeRemainingEnergy"] = number(point.charge_remaining_wh)
+    if point.charge_remaining_s or point.session_s:
+        keys["chargeRemainingDuration"] = int(point.charge_remaining_s)
     return keys
 
 
-def _loadpoint(point: Loadpoint, at: datetime) -> dict[str, Any]:
+UNSEEN = (
+    "chargeRemainingDuration", "chargedEnergy", "chargerStatusReason", "charging", "connected",
+    "effectiveLimitSoc", "effectiveMaxCurrent", "effectiveMinCurrent", "effectiveMinSoc",
+    "effectivePlanSoc", "effectivePlanTime", "effectivePriority", "enabled", "minSocNotReached",
+    "planOverrun", "planProjectedEnd", "planProjectedStart", "sessionEnergy", "smartCostActive",
+)  # fmt: skip
+"""Not there before the loadpoint's first own cycle since evcc's start."""
+
+ACTIONS = {
+    INACTIVE: "inactive",
+    ENABLE: "enable",
+    DISABLE: "disable",
+    SCALE_1P: "scale1p",
+    SCALE_3P: "scale3p",
+}
+
+
+def _timers(point: Loadpoint) -> dict[str, Any]:
+    """The running timers, and how long they still ran in the loadpoint's last cycle."""
+    return {
+        "phaseAction": ACTIONS[point.phase_action],
+        "phaseRemaining": _left(point.phase_remaining_s),
+        "pvAction": ACTIONS[point.pv_action],
+        "pvRemaining": _left(point.pv_remaining_s),
+    }
+
+
+def _left(seconds: float) -> int:
+    """evcc has looked a moment later: whole seconds are already one less."""
+    return max(0, ceil(seconds) - 1)
+
+
+def _loadpoint(point: Loadpoint) -> dict[str, Any]:
     session_wh = number(point.session_kwh * 1000.0)
     has_session = point.session_kwh > 0
-    switching = point.spec.can_switch_phases
-    return {
+    keys = {
         **LOADPOINT_CONSTANT,
-        "batteryBoost": point.boost,
+        "batteryBoost": point.boost != BOOST_OFF,
         "batteryBoostLimit": point.boost_limit,
         "chargeDuration": int(point.session_s),
         "chargePower": number(point.charge_w),
         "chargedEnergy": session_wh,
-        "chargerPhases1p3p": switching,
-        "chargerSinglePhase": point.spec.phases == 1,
-        "charging": point.charging,
-        "connected": point.car is not None,
-        "disableDelay": point.disable_delay_s,
+        "chargerPhases1p3p": point.can_switch,
+        "chargerSinglePhase": point.single_phase,
+        "charging": point.status == C,
+        "connected": point.status >= B,
+        "disableDelay": int(point.disable_delay_s),
         "disableThreshold": number(point.disable_threshold),
-        "effectiveLimitSoc": point.effective_limit_soc,
-        "effectiveMaxCurrent": number(point.effective_max_a),
-        "effectiveMinCurrent": number(point.min_a),
-        "effectiveMinSoc": point.effective_min_soc,
-        "effectivePriority": point.priority,
-        "enableDelay": point.enable_delay_s,
+        "enableDelay": int(point.enable_delay_s),
         "enableThreshold": number(point.enable_threshold),
-        "enabled": point.offered_a > 0,
+        "enabled": point.enabled,
         "limitEnergy": number(point.limit_energy),
         "limitSoc": point.limit_soc,
         "maxCurrent": number(point.max_a),
         "minCurrent": number(point.min_a),
         "minSoc": point.min_soc,
         "minSocNotReached": point.min_not_reached,
-        "mode": point.mode,
+        "mode": MODE_NAMES[point.mode],
         "name": point.spec.name,
         "offeredCurrent": number(point.offered_a),
-        "phasesActive": min(point.phases_on, point.max_phases),
+        "phasesActive": active_phases(point),
         "phasesConfigured": point.phases_configured,
         "priority": point.priority,
         "sessionEnergy": session_wh,
@@ -198,9 +234,16 @@ def _loadpoint(point: Loadpoint, at: datetime) -> dict[str, Any]:
         "smartFeedInPriorityLimit": point.feed_in_limit,
         "title": point.spec.title or point.spec.name,
         "todayEnergy": int(point.session_kwh * 1000.0),
-        **_plan_keys(point, at),
+        **_timers(point),
+        **_plan_keys(point),
         **_vehicle_keys(point),
     }
+    if not point.seen:
+        for key in UNSEEN:
+            keys.pop(key, None)
+        if point.offered_a == 0:
+            keys.pop("offeredCurrent")
+    return keys
 
 
 def _vehicle(car: Car) -> dict[str, Any]:
@@ -225,54 +268,54 @@ def _vehicle(car: Car) -> dict[str, Any]:
     return entry
 
 
-def _meters(site: Home) -> dict[str, Any]:
-    meters = site.meters
-    charge_w = sum(point.charge_w for point in site.loadpoints)
-    home_w = max(0.0, site.grid_w + max(0.0, site.pv_w) + site.battery_w - charge_w)
+def _meters(home: Home) -> dict[str, Any]:
+    site, house = home.site, home.house
     keys: dict[str, Any] = {
         "battery": None,
         "grid": {
             "name": "grid",
             "power": site.grid_w,
-            "energy": meters.import_kwh,
-            "returnEnergy": meters.export_kwh,
+            "energy": site.grid_kwh[0],
+            "returnEnergy": site.grid_kwh[1],
         },
-        "greenShareHome": number(site.green_share),
-        "greenShareLoadpoints": number(site.green_share),
-        "homePower": number(home_w),
-        "pv": [{"name": "pv", "power": site.pv_w, "energy": meters.pv_kwh}],
-        "pvEnergy": number(meters.pv_kwh),
+        "greenShareHome": number(site.green_home),
+        "greenShareLoadpoints": number(site.green_cars),
+        "homePower": number(site.home_w),
+        "pv": [{"name": "pv", "power": site.pv_w, "energy": site.pv_kwh}],
+        "pvEnergy": number(site.pv_kwh),
         "pvPower": number(site.pv_w),
     }
-    if site.has_battery:
+    if home.has_battery:
         battery = {
             "power": site.battery_w,
-            "energy": meters.discharged_kwh,
-            "returnEnergy": meters.charged_kwh,
-            "capacity": number(site.battery.capacity_kwh),
-            "soc": site.battery_soc_pct,
+            "energy": site.battery_kwh[0],
+            "returnEnergy": site.battery_kwh[1],
+            "capacity": number(house.capacity_kwh),
+            "soc": site.battery_soc,
         }
         device = {"name": "battery", **battery, "controllable": True}
         keys["battery"] = {**battery, "devices": [device]}
     return keys
 
 
-def _settings(site: Home) -> dict[str, Any]:
+def _settings(home: Home) -> dict[str, Any]:
+    site, scenario = home.site, home.scenario
     keys: dict[str, Any] = {
         "batteryDischargeControl": site.discharge_control,
-        "batteryGridChargeActive": site.grid_charge_active,
         "batteryGridDischarge": site.grid_discharge,
-        "batteryMode": BATTERY_MODES[site.mode],
+        "batteryMode": BATTERY_MODES[site.battery_mode],
         "bufferSoc": number(site.buffer_soc),
         "bufferStartSoc": number(site.buffer_start_soc),
         "gridExportLimit": number(site.export_limit_w),
-        "interval": int(site.scenario.sim.evcc_interval_s),
+        "interval": int(scenario.sim.evcc_interval_s),
         "optimizerChargingStrategy": site.strategy,
         "prioritySoc": number(site.priority_soc),
         "residualPower": number(site.residual_w),
         "solarAdjusted": site.solar_adjusted,
-        "siteTitle": site.scenario.title or site.scenario.name,
+        "siteTitle": scenario.title or scenario.name,
     }
+    if site.seen:
+        keys["batteryGridChargeActive"] = site.grid_charge_active
     if site.external_set:
         keys["batteryModeExternal"] = BATTERY_MODES[site.external]
     if site.grid_charge_limit_set:
@@ -280,7 +323,7 @@ def _settings(site: Home) -> dict[str, Any]:
     return keys
 
 
-def _prices(site: Home, tariffs: Tariffs, at: datetime) -> dict[str, Any]:
+def _prices(site: Site, tariffs: Tariffs, at: datetime) -> dict[str, Any]:
     keys: dict[str, Any] = {
         "currency": "EUR",
         "smartCostAvailable": not tariffs.static,
@@ -291,36 +334,35 @@ def _prices(site: Home, tariffs: Tariffs, at: datetime) -> dict[str, Any]:
         if value is not None:
             keys[f"tariff{key}"] = number(value)
     if grid is not None and fed is not None:
-        blended = number(site.green_share * fed + (1.0 - site.green_share) * grid)
-        keys["tariffPriceHome"] = keys["tariffPriceLoadpoints"] = blended
+        for key, green in (("Home", site.green_home), ("Loadpoints", site.green_cars)):
+            keys[f"tariffPrice{key}"] = number(green * fed + (1.0 - green) * grid)
     return keys
 
 
-def state(site: Home, tariffs: Tariffs, at: datetime) -> dict[str, Any]:
+def state(home: Home, tariffs: Tariffs, at: datetime) -> dict[str, Any]:
     """Everything that `GET /api/state` answers; `forecast` is encoded already."""
-    local = at.astimezone(ZoneInfo(site.scenario.settings.site.zone))
+    scenario = home.scenario
+    local = at.astimezone(ZoneInfo(scenario.settings.site.zone))
     return {
         **CONSTANT,
-        **_meters(site),
-        **_settings(site),
-        **_prices(site, tariffs, at),
+        **_meters(home),
+        **_settings(home),
+        **_prices(home.site, tariffs, at),
         "forecast": tariffs.forecast(at),
-        "loadpoints": [_loadpoint(point, at) for point in site.loadpoints],
+        "loadpoints": [_loadpoint(point) for point in home.loadpoints],
         "timezone": f"{local.tzname()} {local.isoformat()[-6:]}",
-        "vehicles": {name: _vehicle(car) for name, car in site.cars.items() if not car.spec.guest},
+        "vehicles": {name: _vehicle(car) for name, car in home.cars.items() if not car.spec.guest},
     }
 
 
-def flat(site: Home, tariffs: Tariffs, at: datetime) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The state as `/ws` sends it: all keys flat, and the forecast's keys apart."""
-    full = state(site, tariffs, at)
-    forecast = msgspec.json.decode(full.pop("forecast"))
-    loadpoints = full.pop("loadpoints")
-    for k, point in enumerate(loadpoints):
-        full |= {f"loadpoints.{k}.{key}": value for key, value in point.items()}
-    return full, {f"forecast.{key}": value for key, value in forecast.items()}
+def flat(state: dict[str, Any]) -> dict[str, Any]:
+    """A state as `/ws` sends it: the loadpoints' keys flat, counted from 0, and no forecast."""
+    found = {key: state[key] for key in state if key not in ("forecast", "loadpoints")}
+    for k, point in enumerate(state["loadpoints"]):
+        found |= {f"loadpoints.{k}.{key}": point[key] for key in point}
+    return found
 
 
-def battery_number(site: Home) -> int:
+def battery_number(site: Site) -> int:
     """What a battery mode call answers: the external mode's number, 0 when nothing obeys."""
-    return site.external if site.has_battery else home.UNKNOWN
+    return site.external

@@ -8,7 +8,6 @@ from zoneinfo import ZoneInfo
 from engine.values import Rate
 
 SHORTEST = timedelta(minutes=14)
-EFFICIENCY = 0.85
 
 
 class Part(NamedTuple):
@@ -19,9 +18,11 @@ class Part(NamedTuple):
     value: float
 
 
-def needed(soc: float, goal: float, capacity_kwh: float, power_w: float) -> timedelta:
-    """How long evcc thinks that a car needs: 85 % efficiency, slower near full."""
-    cells_kwh = capacity_kwh / EFFICIENCY
+def needed(soc: float, goal: float, cells_kwh: float, power_w: float) -> timedelta:
+    """How long evcc thinks that a car needs: slower near full, in whole seconds.
+
+    `cells_kwh`: the capacity with the losses on the way there (85 % efficiency until learnt).
+    """
     full = 100.0 - (power_w - 1000.0) / 980.0
     hours = 0.0
     if soc < full:
@@ -29,7 +30,7 @@ def needed(soc: float, goal: float, capacity_kwh: float, power_w: float) -> time
     if goal > full:
         slow_kw = (power_w / 1000.0 + 1.0) / 2.0
         hours += (goal - max(soc, full)) / 100.0 * cells_kwh / slow_kw
-    return timedelta(hours=max(0.0, hours))
+    return timedelta(seconds=round(max(0.0, hours) * 3600.0))
 
 
 def _cheapest(parts: list[Part], need: timedelta) -> list[Part]:

@@ -1,25 +1,30 @@
 """The pretend evcc over real HTTP and WebSocket on one port (`smartload demo`, contract tests).
 
-`/ws` as recorded: everything flat first, the forecast's keys in messages of their own, then one
-changed key per message. During an outage connections are closed without an answer.
+What `/ws` tells is in `sim/evcc_publish.py`. evcc's process can be killed and started here: its
+port is then really closed.
 """
 
 import socket
 import threading
+from collections.abc import Callable
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-import msgspec
 from websockets.datastructures import Headers
 from websockets.frames import DATA_OPCODES, Frame
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
 from engine.transport import TransportError
-from sim.evcc import PretendEvcc, Response
+from sim.evcc import PretendEvcc
+from sim.evcc_publish import LONGEST, Listener
+from sim.evcc_routes import Response
 
-PUSH_S = 0.5
-"""How often the home is looked at for the stream; writes are pushed at once."""
+PUSH_S = 0.1
+"""How often the home is looked at for the stream; what is set is pushed at once."""
+LOOK_S = 0.05
+"""How often it is looked whether evcc's process has its port open."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -47,13 +52,15 @@ class _Handler(BaseHTTPRequestHandler):
         """Quiet."""
 
     def _serve(self) -> None:
-        if self.path.partition("?")[0] == "/ws" and self.headers.get("Upgrade"):
+        owner = self.server.owner
+        asks_stream = self.path.partition("?")[0] == "/ws" and self.headers.get("Upgrade")
+        if asks_stream and owner.serves_stream():
             self.close_connection = True
-            self.server.owner.stream(self)
+            owner.stream(self)
             return
         length = int(self.headers.get("Content-Length") or 0)
         body = self.rfile.read(length) if length else b""
-        response = self.server.owner.respond(self.command, self.path, body)
+        response = owner.respond(self.command, self.path, body)
         if response is None:
             self.close_connection = True
             return
@@ -77,20 +84,22 @@ class _Http(ThreadingHTTPServer):
 class EvccServer:
     """Serves `pretend` on `host:port` (port 0: any free one, then in `port`).
 
-    Raises OSError when the port is taken. The lock guards the pretend evcc: whoever else touches it
-    while the server runs holds `lock` too.
+    While evcc's process does not run, and until it opens its port, connections are refused; in a
+    network outage they are closed without an answer. Raises OSError when the port is taken. The
+    lock guards the pretend evcc: whoever else touches it while the server runs holds `lock` too.
     """
 
     def __init__(self, pretend: PretendEvcc, port: int, host: str = "127.0.0.1") -> None:
         self.pretend = pretend
         self.lock = threading.Lock()
-        self._http = _Http((host, port), _Handler)
-        self._http.owner = self
-        self.host, self.port = host, int(self._http.server_address[1])
-        self._thread: threading.Thread | None = None
+        self._place = _bound(host, port)
+        self.host, self.port = host, int(self._place.getsockname()[1])
+        self._http: _Http | None = None
+        self._serving: threading.Thread | None = None
+        self._keeper: threading.Thread | None = None
+        self._door = threading.Lock()
+        self._stopping, self._closing = threading.Event(), threading.Event()
         self._news = threading.Condition()
-        self._written = 0
-        self._stopping = False
         self._open: set[socket.socket] = set()
 
     @property
@@ -99,33 +108,88 @@ class EvccServer:
         return f"http://{self.host}:{self.port}"
 
     def start(self) -> None:
-        """Begin to answer."""
-        self._thread = threading.Thread(
-            target=self._http.serve_forever, args=(0.05,), name="smartload-pretend-evcc"
-        )
-        self._thread.start()
+        """Begin to answer as soon as evcc's process has its port open: at once if it has."""
+        self._follow()
+        self._keeper = _thread(self._keep)
 
     def stop(self) -> None:
         """Close everything; returns when no thread of ours is left."""
+        self._stopping.set()
+        if self._keeper is not None:
+            self._keeper.join()
+        with self._door:
+            self._close_port()
+            self._place.close()
+
+    # --- evcc's process ---------------------------------------------------------------------------
+
+    def kill(self) -> None:
+        """evcc is gone as by kill -9: every connection drops, new ones are refused."""
+        with self.lock:
+            self.pretend.catch_up()
+            self.pretend.kill()
+        self._follow()
+
+    def term(self) -> None:
+        """evcc stops gracefully (the battery is given back), then as after `kill`."""
+        with self.lock:
+            self.pretend.catch_up()
+            self.pretend.term()
+        self._follow()
+
+    def boot(self, first_cycle_s: float = 0.55) -> None:
+        """evcc's process starts; its first cycle comes so many seconds of its clock later.
+
+        Shortly before, the port opens (404), then the API answers.
+        """
+        with self.lock:
+            self.pretend.catch_up()
+            self.pretend.start(first_cycle_s)
+        self._follow()
+
+    def _keep(self) -> None:
+        while not self._stopping.wait(LOOK_S):
+            self._follow()
+
+    def _follow(self) -> None:
+        """Open or close the port as evcc's process has it."""
+        with self._door:
+            with self.lock:
+                self.pretend.catch_up()
+                is_open = self.pretend.port_open
+            if is_open and self._http is None:
+                self._place.close()  # it has held the port until now
+                self._http = _Http((self.host, self.port), _Handler)
+                self._http.owner = self
+                self._serving = _thread(partial(self._http.serve_forever, 0.05))
+            elif not is_open:
+                self._close_port()
+
+    def _close_port(self) -> None:
+        """Refuse and drop connections; returns when their threads have ended."""
+        if self._http is None or self._serving is None:
+            return
         with self._news:
-            self._stopping = True
+            self._closing.set()
             self._news.notify_all()
             connections = list(self._open)
         for connection in connections:
             _shut(connection)
-        if self._thread is not None:
-            self._http.shutdown()
-            self._thread.join()
+        self._http.shutdown()
+        self._serving.join()
         self._http.server_close()
+        self._http = self._serving = None
+        self._place = _bound(self.host, self.port)
+        self._closing.clear()
 
     # --- for the handlers -------------------------------------------------------------------------
 
     def connected(self, connection: socket.socket) -> None:
-        """A connection that `stop` has to close."""
+        """A connection that has to be closed at the end."""
         with self._news:
             self._open.add(connection)
-            stopping = self._stopping
-        if stopping:
+            closing = self._closing.is_set()
+        if closing:
             _shut(connection)
 
     def disconnected(self, connection: socket.socket) -> None:
@@ -134,7 +198,7 @@ class EvccServer:
             self._open.discard(connection)
 
     def respond(self, method: str, path: str, body: bytes) -> Response | None:
-        """evcc's answer; None while an outage lasts."""
+        """evcc's answer; None while it cannot be reached."""
         try:
             with self.lock:
                 response = self.pretend.respond(method, path, body)
@@ -142,53 +206,43 @@ class EvccServer:
             return None
         if method != "GET":
             with self._news:
-                self._written += 1
                 self._news.notify_all()
         return response
 
     def stream(self, handler: _Handler) -> None:
-        """Push the state until the client goes, evcc falls silent, or the server stops."""
-        if self._state() is None:
-            return
+        """Push what evcc tells until the client goes, evcc falls silent, or the port closes."""
         stream = _Stream(handler)
+        if not stream.accepted:
+            return
+        with self.lock:
+            if self.pretend.catch_up():
+                return
+            told = self.pretend.publisher.listen()
         try:
-            if stream.accepted:
-                self._push(stream)
-                stream.close()
+            self._push(stream, told)
+            stream.close()
         except OSError:
             return
         finally:
+            with self.lock:
+                self.pretend.publisher.leave(told)
             _shut(handler.connection)
 
-    def _push(self, stream: "_Stream") -> None:
-        seen: dict[str, Any] | None = None
-        while stream.alive() and not self._stopping:
-            written = self._written
-            now = self._state()
-            if now is None:
-                return
-            state, forecast = now
-            if seen is None:
-                stream.send(state)
-                for key, value in forecast.items():
-                    stream.send({key: value})
-            else:
-                for key, value in {**state, **forecast}.items():
-                    if key not in seen or seen[key] != value:
-                        stream.send({key: value})
-            seen = {**state, **forecast}
+    def _push(self, stream: "_Stream", told: Listener) -> None:
+        while stream.alive() and not self._closing.is_set() and len(told) < LONGEST:
+            while told:
+                stream.send(told.popleft())
+            with self.lock:
+                if self.pretend.catch_up():
+                    return
             with self._news:
-                if not self._stopping and self._written == written:
+                if not told and not self._closing.is_set():
                     self._news.wait(PUSH_S)
 
-    def _state(self) -> tuple[dict[str, Any], dict[str, Any]] | None:
-        """The flat state of now, copied by encoding; None while an outage lasts."""
+    def serves_stream(self) -> bool:
+        """Whether `/ws` is there: from the time when the API answers."""
         with self.lock:
-            if self.pretend.catch_up():
-                return None
-            state, forecast = self.pretend.flat()
-            copied: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(state))
-        return copied, forecast
+            return not self.pretend.catch_up() and self.pretend.ready
 
 
 class _Stream:
@@ -211,9 +265,9 @@ class _Stream:
             if data:
                 self._connection.sendall(data)
 
-    def send(self, message: dict[str, Any]) -> None:
+    def send(self, message: bytes) -> None:
         """One message. Raises OSError when the client is gone."""
-        self._protocol.send_text(msgspec.json.encode(message))
+        self._protocol.send_text(message)
         self._flush()
 
     def alive(self) -> bool:
@@ -236,6 +290,24 @@ class _Stream:
         if not self._protocol.close_expected():
             self._protocol.send_close(1001)
         self._flush()
+
+
+def _thread(work: Callable[[], None]) -> threading.Thread:
+    thread = threading.Thread(target=work, name="smartload-pretend-evcc")
+    thread.start()
+    return thread
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """A socket that holds the port but listens not: connections are refused."""
+    place = socket.socket()
+    place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        place.bind((host, port))
+    except OSError:
+        place.close()
+        raise
+    return place
 
 
 def _shut(connection: socket.socket) -> None:

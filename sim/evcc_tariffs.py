@@ -13,6 +13,10 @@ from sim.scenario import Scenario, World
 
 USAGES = ("grid", "feedin", "solar", "planner", "co2", "temperature")
 LOOK_BACK_H = 36
+POLL_S, POLLED_S = 60.0, 0.3
+"""evcc asks a price source so often, first so long after its start ..."""
+OUTDATED_S = 120.0
+"""... and believes it for two intervals (evcc-regulator.md §13)."""
 
 
 def _text(at: datetime) -> str:
@@ -27,6 +31,7 @@ class Tariffs:
         self._zone = ZoneInfo(scenario.settings.site.zone)
         self.static = scenario.sim.prices.kind == "flat"
         """A fixed price gives evcc no rates to plan with."""
+        self.feed_in_static = scenario.sim.prices.feed_in_static
         self._read_for: dict[str, datetime] = {}
         self._rates: dict[str, tuple[Rate, ...] | None] = {}
         self._by_slot: dict[str, dict[datetime, float]] = {}
@@ -36,6 +41,44 @@ class Tariffs:
         self._arrays: dict[str, tuple[tuple[Rate, ...], msgspec.Raw]] = {}
         self._energies: dict[str, tuple[Any, dict[str, Any]]] = {}
         self._last: dict[str, float] = {}
+        self._start = scenario.sim.start
+        self._polls_from_s = POLLED_S - OUTDATED_S
+        """It has asked before the world began, unless it is started."""
+        self._fails_since_s: float | None = None
+        self._failed: list[tuple[float, float]] = []
+
+    def restart(self, at_s: float) -> None:
+        """A new evcc knows no old values, and asks its sources at once."""
+        self._polls_from_s = at_s + POLLED_S
+        self._last.clear()
+        self.forget()
+
+    def source_fails(self, fails: bool, at_s: float) -> None:
+        """The price source does not answer from now on, or does again."""
+        if fails and self._fails_since_s is None:
+            self._fails_since_s = at_s
+        elif not fails and self._fails_since_s is not None:
+            self._failed.append((self._fails_since_s, at_s))
+            self._fails_since_s = None
+
+    def _outdated(self, at: datetime) -> bool:
+        """Whether the last good answer of the price source is too old."""
+        if not self._failed and self._fails_since_s is None:
+            return False
+        at_s = (at - self._start).total_seconds()
+        last = int((at_s - self._polls_from_s) // POLL_S)
+        for k in range(last, -1, -1):
+            poll_s = self._polls_from_s + k * POLL_S
+            if at_s - poll_s > OUTDATED_S:
+                break
+            if not self._silent_at(poll_s):
+                return False
+        return at_s >= self._polls_from_s
+
+    def _silent_at(self, at_s: float) -> bool:
+        if self._fails_since_s is not None and at_s >= self._fails_since_s:
+            return True
+        return any(since <= at_s < until for since, until in self._failed)
 
     def forget(self) -> None:
         """A tariff fails or is back: ask the world again."""
@@ -46,6 +89,8 @@ class Tariffs:
         if usage == "planner":
             usage = "grid"
         if usage not in ("grid", "feedin", "solar"):
+            return None
+        if usage == "grid" and self._outdated(at):
             return None
         self._read(usage, at, slot_of(at))
         return self._rates[usage]
@@ -65,6 +110,8 @@ class Tariffs:
         """The value in force at `at`, if it is published."""
         slot = slot_of(at)
         self._read(usage, at, slot)
+        if usage == "grid" and self._outdated(at):
+            return None
         return self._by_slot[usage].get(slot)
 
     def shown(self, usage: str, at: datetime) -> float | None:
@@ -98,7 +145,9 @@ class Tariffs:
         return self._settled[1], self._settled[2]
 
     def _published(self, usage: str, slot: datetime) -> float | None:
-        value = self.price(usage, slot)
+        rates = self._world.rates(usage, slot)
+        known = rates is self._rates.get(usage) and usage in self._by_slot
+        value = (self._by_slot[usage] if known else _by_slot(rates)).get(slot)
         for hours in range(1, LOOK_BACK_H):
             if value is not None:
                 break

@@ -33,6 +33,7 @@ def happenings(scenario: Scenario, seed: int, days: LocalDays) -> tuple[Happenin
             car=event.car,
             loadpoint=event.loadpoint,
             path=event.path,
+            fault=event.fault,
             until=_after(sim.start, event.at_h + event.hours) if event.hours else None,
             used_kwh=event.used_kwh,
         )

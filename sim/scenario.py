@@ -12,6 +12,16 @@ Current = Annotated[float, msgspec.Meta(ge=1, le=63)]
 Phases = Annotated[int, msgspec.Meta(ge=1, le=3)]
 
 
+FaultName = Annotated[
+    str,
+    msgspec.Meta(
+        pattern="^(grid_error|pv_error|soc_error|battery_error|charger_error|tariff_error|nan"
+        "|battery_write_error)$"
+    ),
+]
+"""What can fail at a device, as evcc meets it; `nan`: grid currents that are not a number."""
+
+
 class SimBattery(Value, frozen=True):
     """The pretend house battery (what the inverter really does)."""
 
@@ -24,6 +34,8 @@ class SimBattery(Value, frozen=True):
     floor_soc_pct: Pct = 5.0
     max_soc_pct: Pct = 100.0
     hold_charges_from_pv: bool = True
+    evcc_max_soc_pct: Pct | None = None
+    """The device's maximum SoC as evcc is told; None: `max_soc_pct`."""
 
 
 class SimCar(Value, frozen=True):
@@ -45,6 +57,12 @@ class SimCar(Value, frozen=True):
     min_soc_pct: Pct = 0.0
     mode: str | None = None
     """evcc's vehicle mode, applied when the car is assigned."""
+    whole_percent: bool = False
+    """The car's cloud tells whole percent only."""
+    own_limit_pct: Pct = 100.0
+    """The car stops by itself at this SoC."""
+    tells_limit: bool = True
+    """The car's cloud tells that limit, too (`vehicleLimitSoc`)."""
 
 
 class SimLoadpoint(Value, frozen=True):
@@ -87,6 +105,8 @@ class SimPrices(Value, frozen=True):
     hourly_eur_kwh: tuple[EurKwh, ...] = ()
     """24 prices of the local day for `table`."""
     feed_in_eur_kwh: EurKwh = 0.08
+    feed_in_static: bool = True
+    """A fixed feed-in price: evcc's feed-in priority never acts on it."""
     published: ClockTime = "13:00"
     slot_min: Annotated[int, msgspec.Meta(ge=15, le=60)] = 15
 
@@ -97,15 +117,19 @@ class SimEvent(Value, frozen=True):
     `kind`: `arrive` (car at loadpoint), `leave` (car), `human` (a request to evcc as a human's UI
     would send it, `path` with the verb: `POST /api/loadpoints/1/mode/off`), `evcc_outage`,
     `tariff_outage`, `tariff_hole` (entries missing) or `cloud_outage` (of `car`), for `hours`.
+    `evcc_kill` (as by kill -9) and `evcc_stop` (graceful): evcc is down for `hours`, then starts.
+    `fault`: the device named by `fault` fails for `hours`.
     """
 
     at_h: Annotated[float, msgspec.Meta(ge=0, le=10_000)]
     kind: Annotated[
         str,
         msgspec.Meta(
-            pattern="^(arrive|leave|human|evcc_outage|tariff_outage|tariff_hole|cloud_outage)$"
+            pattern="^(arrive|leave|human|evcc_outage|tariff_outage|tariff_hole|cloud_outage"
+            "|evcc_kill|evcc_stop|fault)$"
         ),
     ]
+    fault: FaultName | None = None
     car: Name | None = None
     loadpoint: Name | None = None
     path: str | None = None
@@ -162,12 +186,16 @@ class Happening(Value, frozen=True):
     car: str | None = None
     loadpoint: str | None = None
     path: str | None = None
+    fault: FaultName | None = None
     until: Utc | None = None
     used_kwh: float = 0.0
 
 
 class World(Protocol):
     """What happens to the home whatever it does: weather, load, prices, people (all seeded)."""
+
+    weather_step_s: float
+    """Seconds for which weather is constant; inf: until told."""
 
     def minute(self, at: datetime) -> Minute:
         """Load and PV of the minute that contains `at`."""

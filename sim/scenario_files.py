@@ -23,6 +23,9 @@ _NEEDS = {
     "evcc_outage": ("hours",),
     "tariff_outage": ("hours",),
     "tariff_hole": ("hours",),
+    "evcc_kill": ("hours",),
+    "evcc_stop": ("hours",),
+    "fault": ("fault", "hours"),
 }
 
 

@@ -26,6 +26,8 @@ _Key = tuple[int, bool]
 class SeededWorld:
     """The world of a scenario; satisfies `sim.scenario.World`."""
 
+    weather_step_s = 60.0
+
     def __init__(self, scenario: Scenario, seed: int, days: float | None = None) -> None:
         sim, zone = scenario.sim, scenario.settings.site.zone
         length = end_of(sim, days) - sim.start

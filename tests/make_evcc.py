@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from math import inf
 from typing import Any
 
 from msgspec.structs import replace
@@ -9,7 +10,7 @@ from msgspec.structs import replace
 from engine.settings import BatterySettings, CarSettings, Settings, SiteSettings
 from engine.slots import slots
 from engine.values import Rate
-from sim.evcc import PretendEvcc
+from sim.evcc import PHASE, PretendEvcc
 from sim.scenario import (
     Happening,
     Minute,
@@ -30,13 +31,20 @@ BATTERY = SimBattery(
 )
 
 
+def cycle_at(count: int, interval_s: float = 30.0) -> datetime:
+    """When an evcc that has been running for long has this cycle, counted from 0."""
+    return START + timedelta(seconds=(PHASE + count) * interval_s)
+
+
 def minutes(count: float) -> datetime:
     """So many minutes after the start."""
     return START + timedelta(minutes=count)
 
 
 class ScriptedWorld:
-    """Constant load and sun unless `weather` says otherwise (from the start, per minute)."""
+    """Load and sun stay as they are set; prices repeat slot by slot."""
+
+    weather_step_s = inf
 
     def __init__(
         self,
@@ -91,24 +99,25 @@ def scenario(**changes: Any) -> Scenario:
     return Scenario("small", "Small home", settings, replace(sim, **changes))
 
 
-def demo() -> Scenario:
+def demo(**changes: Any) -> Scenario:
     """evcc's demo as far as we speak of it; its heat pump is an ordinary box with a guest here."""
-    return scenario(
-        evcc_interval_s=3.0 + 2.0,
-        battery=SimBattery(capacity_kwh=13.4, soc_pct=89.0),
-        loadpoints=(
+    home: dict[str, Any] = {
+        "evcc_interval_s": 5.0,
+        "battery": SimBattery(capacity_kwh=13.4, soc_pct=89.0),
+        "loadpoints": (
             SimLoadpoint("lp-1", title="Carport", mode="pv"),
             SimLoadpoint("lp-2", title="Garage", mode="off", can_switch_phases=True),
             SimLoadpoint("lp-3", title="Heat pump", mode="pv"),
         ),
-        cars=(
-            SimCar("vehicle_1", "blue e-Golf", 44.0, 70.0, loadpoint="lp-1"),
-            SimCar("vehicle_2", "white Model 3", 80.0, 21.0, loadpoint="lp-2"),
+        "cars": (
+            SimCar("vehicle_1", "blue e-Golf", 44.0, 70.0, loadpoint="lp-1", tells_limit=False),
+            SimCar("vehicle_2", "white Model 3", 80.0, 21.0, loadpoint="lp-2", own_limit_pct=90.0),
             SimCar("vehicle_3", "green Honda e", 8.0, 40.0, api=False),
             SimCar("vehicle_4", "black VanMoof", 0.46, 40.0, api=False),
             SimCar("visitor", "", 60.0, 40.0, guest=True, loadpoint="lp-3"),
         ),
-    )
+    }
+    return scenario(**home | changes)
 
 
 def pretend(world: ScriptedWorld | None = None, **changes: Any) -> PretendEvcc:

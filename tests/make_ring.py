@@ -18,6 +18,7 @@ from engine.steps import StepSystem
 from engine.threads import ThreadSystem
 from engine.values import Control, Plan
 from sim.evcc import PretendEvcc, Write
+from sim.evcc_home import MODE_NAMES
 from sim.run import PretendHome, play, pretend_home
 from sim.scenario import Scenario, Sim, SimBattery, SimCar, SimEvent, SimLoadpoint, SimPrices
 from web.feed import Window
@@ -168,10 +169,10 @@ def told(
     story = Story(home.pretend, window, recorder, [])
 
     def keep(at: datetime) -> None:
-        site = home.pretend.site
-        cars = {name: car.soc_pct for name, car in site.cars.items()}
-        modes = {point.spec.name: point.mode for point in site.loadpoints}
-        story.frames.append(Frame(at, window.snapshot, site.battery_kwh, cars, modes))
+        house = home.pretend.home
+        cars = {name: car.soc_pct for name, car in house.cars.items()}
+        modes = {point.spec.name: MODE_NAMES[point.mode] for point in house.loadpoints}
+        story.frames.append(Frame(at, window.snapshot, home.pretend.battery_kwh, cars, modes))
 
     play(system, scenario, days, home, cast(), progress=keep)
     system.stop()

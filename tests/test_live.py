@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from engine.loadpoint import PV
 from sim.evcc_server import EvccServer
 from tests.make_live import (
     Program,
@@ -101,8 +102,8 @@ def test_run_in_control_acts_and_gives_everything_back_when_it_is_ended(
     )
     assert "POST /api/loadpoints/1/mode/pv" in given_back
     with server.lock:
-        carport = server.pretend.site.loadpoints[0]
-        assert (carport.mode, carport.limit_soc) == ("pv", 0)
+        carport = server.pretend.home.loadpoints[0]
+        assert (carport.mode, carport.limit_soc) == (PV, 0)
         assert server.pretend.state()["batteryModeExternal"] in ("", "unknown")
     assert lock_is_free(tmp_path / "data")
 

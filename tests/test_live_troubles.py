@@ -16,6 +16,7 @@ import pytest
 from engine.actor import Actor
 from engine.clock import WallClock
 from engine.config import CarConnection
+from engine.loadpoint import PV
 from engine.messages import (
     ActorFailed,
     BatteryModeConfirmed,
@@ -30,7 +31,7 @@ from engine.messages import (
 )
 from engine.settings import CarSettings
 from engine.values import BatteryMode, find
-from sim import evcc_home
+from sim import evcc_life
 from sim.evcc_server import EvccServer
 from tests.make_live import (
     Ring,
@@ -51,7 +52,8 @@ def test_a_plug_in_is_known_in_less_than_two_seconds_although_ticks_are_far_apar
     clock = WallClock()
     scenario = make_home(clock.now())
     settings = msgspec.structs.replace(scenario.settings, tick_s=30.0)
-    pretend = make_evcc(clock, scenario)
+    sim = msgspec.structs.replace(scenario.sim, evcc_interval_s=1.0)
+    pretend = make_evcc(clock, msgspec.structs.replace(scenario, sim=sim))
     took_s = []
     with serving(pretend) as server, running(server, clock, tmp_path, settings) as ring:
         until(lambda: ring.window.snapshot.state)
@@ -64,8 +66,8 @@ def test_a_plug_in_is_known_in_less_than_two_seconds_although_ticks_are_far_apar
 
 
 def plugged_after_s(server: EvccServer, ring: Ring) -> float:
-    """Plug the family car in, and out again; seconds until the first was in our state."""
-    site = server.pretend.site
+    """Plug the family car in, and out again; seconds from when evcc knew until we did."""
+    home = server.pretend.home
 
     def known() -> str | None:
         state = ring.window.snapshot.state
@@ -74,12 +76,14 @@ def plugged_after_s(server: EvccServer, ring: Ring) -> float:
 
     assert known() is None
     with server.lock:
-        evcc_home.plug(site, site.loadpoints[1], site.cars["family"], server.pretend.now)
+        evcc_life.plug(home, 1, home.cars["family"])
+    while home.loadpoints[1].vehicle is None:  # until a cycle of that loadpoint
+        time.sleep(0.01)
     began_s = time.monotonic()
     until(lambda: known() == "family")
     took_s = time.monotonic() - began_s
     with server.lock:
-        evcc_home.unplug(site, site.loadpoints[1])
+        evcc_life.unplug(home, 1)
     until(lambda: known() is None)
     return took_s
 
@@ -228,25 +232,23 @@ def test_a_restart_of_evcc_is_survived_and_what_stood_is_set_again(tmp_path: Pat
     scenario = make_home(clock.now())
     settings = msgspec.structs.replace(scenario.settings, tick_s=10.0)
     pretend = make_evcc(clock, scenario)
-    with serving(pretend) as server:
-        port = server.port
-        with running(server, clock, tmp_path, settings) as ring:
-            until(lambda: posts_of(server))
-            server.stop()
-            until(lambda: ring.notes.of(EvccLost))
-            until(lambda: "evcc_silent" in ring.get("/health")["problems"])
-            assert ring.get("/status")["evcc_reachable"] is False
-            gone = len(posts_of(server))
-            with serving(pretend, port) as again:
-                until(lambda: ring.get("/status")["evcc_reachable"])
-                until(lambda: len(posts_of(again)) > gone)
-                push = ring.controller._sources[0]
-                until(lambda: getattr(push, "connected", False))
-                until(lambda: ring.get("/health")["status"] == "ok")
-                ring.controller.stop()
-                assert "DELETE /api/batterymode" in writes_of(again)
-                with again.lock:
-                    assert pretend.site.loadpoints[0].mode == "pv"
+    with serving(pretend) as server, running(server, clock, tmp_path, settings) as ring:
+        until(lambda: posts_of(server))
+        server.kill()
+        until(lambda: ring.notes.of(EvccLost))
+        until(lambda: "evcc_silent" in ring.get("/health")["problems"])
+        assert ring.get("/status")["evcc_reachable"] is False
+        gone = len(posts_of(server))
+        server.boot(first_cycle_s=5.0)
+        until(lambda: ring.get("/status")["evcc_reachable"])
+        until(lambda: len(posts_of(server)) > gone)
+        push = ring.controller._sources[0]
+        until(lambda: getattr(push, "connected", False))
+        until(lambda: ring.get("/health")["status"] == "ok")
+        ring.controller.stop()
+        assert "DELETE /api/batterymode" in writes_of(server)
+        with server.lock:
+            assert pretend.home.loadpoints[0].mode == PV
 
 
 # --- who fails ------------------------------------------------------------------------------------
