@@ -92,6 +92,8 @@ class PretendEvcc:
         self.people.look_ahead(self._start - timedelta(seconds=1), self._start)
         self._meet(self._start)
         if first_cycle_s is None:
+            for point in self.home.loadpoints:
+                point.gives_reason = True
             for _ in self.home.loadpoints or (0,):
                 self._tick()
             self._cycle_s = PHASE * self._interval_s

@@ -154,7 +154,7 @@ def _vehicle_keys(point: Loadpoint) -> dict[str, Any]:
     }
     if point.charge_remaining_wh is not None:
         keys["chargeRemainingEnergy"] = number(point.charge_remaining_wh)
-    if point.charge_remaining_s or point.session_s:
+    if point.charge_remaining_s or (point.session_s and point.estimate is not None):
         keys["chargeRemainingDuration"] = int(point.charge_remaining_s)
     return keys
 
@@ -238,6 +238,8 @@ def _loadpoint(point: Loadpoint) -> dict[str, Any]:
         **_plan_keys(point),
         **_vehicle_keys(point),
     }
+    if not point.gives_reason:
+        keys.pop("chargerStatusReason")
     if not point.seen:
         for key in UNSEEN:
             keys.pop(key, None)
@@ -329,6 +331,7 @@ def _prices(site: Site, tariffs: Tariffs, at: datetime) -> dict[str, Any]:
         "smartCostAvailable": not tariffs.static,
         "smartCostType": None if tariffs.static else "priceforecast",
     }
+    at = site.priced_at or at
     grid, fed = tariffs.shown("grid", at), tariffs.shown("feedin", at)
     for key, value in (("Grid", grid), ("FeedIn", fed), ("Solar", tariffs.shown("solar", at))):
         if value is not None:

@@ -1,6 +1,7 @@
 """The twin: recordings of a real evcc, played to the pretend one and compared."""
 
 from collections.abc import Callable, Sequence
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -132,13 +133,12 @@ def _told(moment: Moment) -> str:
     )
 
 
-def best_of(trace: Trace, draws: int = DRAWS, *, whole: bool = False) -> tuple[TraceReport, Trace]:
-    """The first draw of the ties inside all bars, or the best one; and our side of it.
+def best_of(trace: Trace, draws: int = DRAWS) -> tuple[TraceReport, Trace]:
+    """The best draw of the ties, and our side of it. Raises TraceError.
 
-    The best misses the fewest bars, then differs in the fewest seconds. After the first quarter a
-    draw keeps the luck of the one that went on longest without a write at another time than
-    recorded, up to there. `whole`: draw on until nothing differs (for a picture).
-    Raises TraceError.
+    The best misses the fewest bars, then differs least, to the second; a draw with every write at
+    its recorded time is the last. After the first quarter a draw keeps the luck of the one that
+    went on longest without a write at another time, up to there.
     """
     best: tuple[TraceReport, Trace] | None = None
     longest = 0.0, Luck([(0.0, 0)])
@@ -147,21 +147,27 @@ def best_of(trace: Trace, draws: int = DRAWS, *, whole: bool = False) -> tuple[T
         if seed >= draws // 4 and seed > 0:
             luck = longest[1].until(longest[0], seed)
         ours = play(trace, luck)
-        longest = max(longest, (first_apart_s(trace, ours), luck), key=lambda one: one[0])
+        apart_s = first_apart_s(trace, ours)
+        longest = max(longest, (apart_s, luck), key=lambda one: one[0])
         found = compare(trace, ours)
         report = TraceReport(
             trace.path.stem, not found.below, seed + 1, luck.seeds, found, trace.ignored
         )
-        if best is None or found.rank < best[0].found.rank:
+        if best is None or _order(found) < _order(best[0].found):
             best = report, ours
-        if report.passed and not (whole and min(found.strict.values(), default=1.0) < 1.0):
+        if report.passed and apart_s == inf:
             break
     assert best is not None
     return msgspec.structs.replace(best[0], draws=seed + 1), best[1]
 
 
+def _order(found: Comparison) -> tuple[tuple[int, int], float]:
+    """The less, the better: bars missed, seconds that differ, also those that are excused."""
+    return found.rank, -sum(found.strict.values())
+
+
 def first_apart_s(recorded: Trace, ours: Trace) -> float:
-    """Half a cycle before the first write to a device that only one side has at that time."""
+    """Half a cycle before the first write that only one side has at that time; inf: none."""
     sides = [
         [(line.t, line.evcc_write) for line in trace.lines if line.evcc_write is not None]
         for trace in (recorded, ours)
@@ -170,9 +176,10 @@ def first_apart_s(recorded: Trace, ours: Trace) -> float:
         t
         for k in (0, 1)
         for t, write in sides[k]
+        if t <= recorded.end_s
         if not any(abs(t - other) < AT_ONCE_S and write == told for other, told in sides[1 - k])
     ]
-    return max(0.0, min(apart_s, default=recorded.end_s) - recorded.setup.interval_s / 2)
+    return max(0.0, min(apart_s, default=inf) - recorded.setup.interval_s / 2)
 
 
 def run(
@@ -195,7 +202,7 @@ def run(
         may_draw(plot)
     reports = []
     for n, trace in enumerate(traces, start=1):
-        report, ours = best_of(trace, whole=plot is not None)
+        report, ours = best_of(trace)
         reports.append(report)
         if out is not None:
             out.mkdir(parents=True, exist_ok=True)
