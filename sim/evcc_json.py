@@ -261,7 +261,7 @@ def _vehicle(car: Car) -> dict[str, Any]:
         entry["minSoc"] = car.min_soc
     if car.limit_soc:
         entry["limitSoc"] = car.limit_soc
-    if car.spec.max_current_a < 16:
+    if car.spec.tells_current and car.spec.max_current_a < 16:
         entry["maxCurrent"] = number(car.spec.max_current_a)
     if car.plan_time:
         entry["plan"] = {"soc": car.plan_soc, "time": car.plan_time}

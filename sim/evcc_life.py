@@ -78,7 +78,7 @@ def refresh(point: Loadpoint) -> None:
     point.knows_vehicle = car is not None
     point.vehicle_phases = car.spec.phases if car is not None and car.spec.phases < 3 else 0
     point.vehicle_max_a = inf
-    if car is not None and car.spec.max_current_a < 16:
+    if car is not None and car.spec.tells_current and car.spec.max_current_a < 16:
         point.vehicle_max_a = car.spec.max_current_a
     point.vehicle_capacity_kwh = car.spec.capacity_kwh if car is not None else 0.0
     point.vehicle_tells_soc = car is not None and car.spec.api

@@ -61,6 +61,8 @@ class SimCar(Value, frozen=True):
     """The car's cloud tells whole percent only."""
     own_limit_pct: Pct = 100.0
     """The car stops by itself at this SoC."""
+    tells_current: bool = True
+    """evcc is configured with the car's maximum current where it is below 16 A."""
     tells_limit: bool = True
     """The car's cloud tells that limit, too (`vehicleLimitSoc`)."""
 

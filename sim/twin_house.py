@@ -97,6 +97,7 @@ def scenario_of(trace: Trace) -> Scenario:
                 soc_pct=car.soc_pct,
                 phases=car.phases,
                 max_current_a=car.max_a,
+                tells_current=False,
                 api=not car.offline,
                 guest=name == GUEST,
                 loadpoint=places.get(name),

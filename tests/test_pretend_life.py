@@ -12,7 +12,7 @@ from hypothesis import strategies as some
 
 from sim.evcc import PretendEvcc
 from sim.scenario import SimCar, SimLoadpoint
-from tests.make_evcc import START, ScriptedWorld, box, post, pretend, state
+from tests.make_evcc import START, ScriptedWorld, box, minutes, post, pretend, state
 
 ZOE = SimCar("zoe", "Zoe", loadpoint="lp-1")
 VISITOR = SimCar("visitor", guest=True)
@@ -258,3 +258,14 @@ def test_off_beats_a_plan_and_unplugging_ends_it() -> None:
     gone = plug(evcc, None)
     assert (gone["planActive"], gone["effectivePlanId"], gone["plan"]) == (False, 0, None)
     assert state(evcc)["vehicles"]["zoe"]["plan"]["soc"] == 90
+
+
+def test_a_cars_own_current_that_evcc_was_not_told_is_drawn_all_the_same() -> None:
+    for told, effective_a in ((True, 10), (False, 16)):
+        car = SimCar("zoe", max_current_a=10.0, tells_current=told, loadpoint="lp-1")
+        evcc = pretend(cars=(car,))
+        post(evcc, "loadpoints/1/mode/now")
+        evcc.advance(minutes(2))
+        shown = box(evcc)
+        assert shown["effectiveMaxCurrent"] == effective_a
+        assert shown["chargePower"] == 10 * 230 * 3
