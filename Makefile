@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: setup setup-dev run test check sim replay bench coarse twin lock clean
+.PHONY: setup setup-dev run test check sim replay bench coarse touches twin lock clean
 
 setup: .venv/.setup ## make .venv with smartload in it
 setup-dev: .venv/.setup-dev
@@ -48,6 +48,9 @@ bench: setup-dev ## deliveries per second; steps of evcc's regulator per second
 
 coarse: setup ## one-minute weather and the static maps against 10 s weather, 20 days
 	$(BIN)/smartload bench coarse $(ARGS)
+
+touches: setup-dev ## 1,000 days with people who touch evcc at any second (about half an hour)
+	$(BIN)/python -m sim.touches --seed 1 --homes 1000 $(ARGS)
 
 TRACES ?= ../shared/reference/evcc-recorded/traces
 twin: setup-dev ## every recording of a real evcc against the pretend one; two pictures in docs/

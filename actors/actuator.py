@@ -10,6 +10,8 @@ from typing import TypeAlias, assert_never
 
 from msgspec.structs import replace
 
+from actors.actuator_memory import ActuatorMemory
+from actors.actuator_view import view_of
 from actors.orders import (
     SETTINGS,
     Desk,
@@ -19,20 +21,20 @@ from actors.orders import (
     drafts,
     due,
     ordered,
-    read,
     refused,
     tidied,
-    with_need,
 )
-from actors.ownership import ownerships, watched
-from actors.script import Script, script_of
+from actors.overrides import has_restarted, read, rules_of, with_need
+from actors.ownership import given_back, ownerships, watched
+from actors.proof import Proofs, proved, reading_of
+from actors.script import script_of
+from actors.will import carried_out, inherited, standing, will_of
 from actors.wishes import (
     BatteryWish,
     Situation,
     battery_wish,
-    blind_of,
     car_wish,
-    line_of,
+    fuse_of,
     needs_energy,
 )
 from engine.actor import Actor
@@ -41,6 +43,7 @@ from engine.messages import (
     BatteryModeFailed,
     BatteryModeStands,
     ConfigRead,
+    EstateRead,
     HandsOff,
     Order,
     OrderConfirmed,
@@ -52,6 +55,7 @@ from engine.messages import (
     StopAsked,
     Tick,
     TurnsGiven,
+    WillMade,
 )
 from engine.settings import Settings
 from engine.values import (
@@ -59,13 +63,9 @@ from engine.values import (
     Control,
     HomeState,
     Loadpoint,
-    Ownership,
-    Series,
     Site,
-    Turn,
-    Utc,
-    Value,
     Why,
+    find,
 )
 
 Heard: TypeAlias = (
@@ -79,37 +79,15 @@ Heard: TypeAlias = (
     | OrderFailed
     | BatteryModeConfirmed
     | BatteryModeFailed
+    | EstateRead
     | StopAsked
     | HandsOff
 )
-Said: TypeAlias = Order | BatteryModeStands | OwnershipChanged
+Said: TypeAlias = Order | BatteryModeStands | OwnershipChanged | WillMade
 
 
 TRIES_OF_HANDS_OFF = 3
 """After hands-off the writer gives back itself and may refuse us: we do not insist for ever."""
-
-
-class ActuatorMemory(Value, frozen=True):
-    """All that the actuator knows. `stands` is the battery mode last said, None: released."""
-
-    settings: Settings = Settings()
-    now: Utc | None = None
-    tick_at: Utc | None = None
-    site: Site | None = None
-    measured_at: Utc | None = None
-    silent: bool = False
-    restarted_at: Utc | None = None
-    script: Script | None = None
-    turns: tuple[Turn, ...] = ()
-    import_eur_kwh: Series | None = None
-    grid_failed: bool = False
-    desks: tuple[Desk, ...] = ()
-    next_order: int = 1
-    stands: BatteryMode | None = None
-    battery_refused: Why | None = None
-    stopped: Why | None = None
-    told: Control | None = None
-    in_control: tuple[Ownership, ...] = ()
 
 
 class Actuator(Actor[Heard, Said]):
@@ -121,9 +99,17 @@ class Actuator(Actor[Heard, Said]):
         self.memory = ActuatorMemory()
 
     def on(self, message: Heard) -> Iterator[Said]:
-        """Decide anew on time, a reading, a plan, turns or prices; note evcc's answers."""
+        """Decide anew on time, a reading, a plan, turns or prices; note evcc's answers.
+
+        A will that changed is said before the orders that make it necessary.
+        """
         now = message.at if self.memory.now is None else max(self.memory.now, message.at)
         self._note(now=now)
+        said = tuple(self._handle(message, now))
+        yield from self._will(now)
+        yield from said
+
+    def _handle(self, message: Heard, now: datetime) -> Iterator[Said]:
         match message:
             case ConfigRead():
                 yield from self._configure(message.settings, now)
@@ -147,6 +133,9 @@ class Actuator(Actor[Heard, Said]):
                 yield from self._act(now)
             case OrderConfirmed() | OrderFailed() | BatteryModeConfirmed() | BatteryModeFailed():
                 self._take_answer(message, now)
+                yield from self._act(now)
+            case EstateRead():
+                self._take_estate(message, now)
                 yield from self._act(now)
             case StopAsked() | HandsOff():
                 why = Why("stopping" if isinstance(message, StopAsked) else "hands_off")
@@ -182,21 +171,71 @@ class Actuator(Actor[Heard, Said]):
         site, at = state.site, state.measured_at
         if site is None or at is None or (known.measured_at and at <= known.measured_at):
             return False
+        before = known.site
         gap = known.measured_at is not None and at - known.measured_at > (
             2 * known.settings.oldest_reading
         )
-        other = known.site is not None and known.site.version != site.version
-        restarted = known.site is not None and (gap or other or known.silent)
+        lost = before is not None and (gap or known.silent)
+        restarted = before is not None and has_restarted(site, before, lost)
         restarted_at = at if restarted else known.restarted_at
-        acting = known.settings.control is Control.ON and known.stopped is None
-        before = {desk.name: desk for desk in known.desks}
-        desks = tuple(
-            read(before.get(lp.name), lp, at, restarted_at, acting)
-            for lp in site.loadpoints
-            if lp.charger
-        )
-        self._note(site=site, measured_at=at, silent=False, restarted_at=restarted_at, desks=desks)
+        back_at = at if lost or restarted or known.estate is not None else known.back_at
+        self._note(site=site, measured_at=at, silent=False, restarted_at=restarted_at)
+        desks = {desk.name: desk for desk in known.desks}
+        chargers = [lp for lp in site.loadpoints if lp.charger]
+        self._note(desks=tuple(self._read(desks.get(lp.name), lp, before, at) for lp in chargers))
+        will = known.will if known.estate is None else standing(known.estate)
+        self._note(estate=None, will=will, back_at=back_at, failed_meters=state.failed_meters)
+        self._prove(state, lost or restarted)
         return True
+
+    def _prove(self, state: HomeState, restarted: bool) -> None:
+        """Hold the reading against the modes that evcc has confirmed: power is the proof."""
+        known = self.memory
+        reading = reading_of(state, known.settings, known.desks, known.in_force, restarted)
+        if reading is None or not self._acts() or reading.site.optimizer_controls:
+            self._note(proofs=Proofs())
+        else:
+            self._note(proofs=proved(known.proofs, reading))
+
+    def _read(self, desk: Desk | None, lp: Loadpoint, before: Site | None, at: datetime) -> Desk:
+        """The desk after a reading; a first one is seen with what an earlier life left."""
+        known, site = self.memory, self.memory.site
+        assert site is not None
+        rules = rules_of(site, before, lp, at)
+        if rules.restarted_at is None:
+            rules = replace(rules, restarted_at=known.restarted_at)
+        new = read(desk, lp, at, rules, self._acts())
+        if desk is None and known.estate is not None:
+            return inherited(new, known.estate, at, self._acts(), rules.vehicle_mode)
+        return new
+
+    def _take_estate(self, estate: EstateRead, now: datetime) -> None:
+        """At a start: what an earlier life left. Later: whether the will was carried out since."""
+        known = self.memory
+        first, site = not known.settled, known.site
+        self._note(settled=True)
+        if any(one.setting == "battery_mode" and one.value for one in estate.written):
+            self._note(battery_out=estate.carried_out_at is None or known.battery_out)
+        if not first:
+            if estate.carried_out_at is not None:
+                desks = tuple(carried_out(desk, estate, now) for desk in known.desks)
+                self._note(desks=desks, will=(), battery_out=known.stands is not None)
+        elif site is None or known.measured_at is None:
+            self._note(estate=estate)
+        else:
+            desks = tuple(self._inherit(desk, estate, site, now) for desk in known.desks)
+            self._note(desks=desks, will=standing(estate), back_at=now)
+
+    def _inherit(self, desk: Desk, estate: EstateRead, site: Site, now: datetime) -> Desk:
+        """A desk of a first reading that came before the estate."""
+        lp = find(site.loadpoints, desk.name)
+        if lp is None or any(desk.held(setting).user is not None for setting in SETTINGS):
+            return desk
+        mode = rules_of(site, None, lp, now).vehicle_mode
+        return inherited(desk, estate, now, self._acts(), mode)
+
+    def _acts(self) -> bool:
+        return self.memory.settings.control is Control.ON and self.memory.stopped is None
 
     def _take_answer(
         self,
@@ -211,7 +250,9 @@ class Actuator(Actor[Heard, Said]):
                 for desk in self._desks(order.loadpoint):
                     self._seat(refused(desk, order, answer.reason))
             case BatteryModeConfirmed():
-                self._note(battery_refused=None)
+                out = self.memory.stands is not None or answer.mode is not None
+                out = self.memory.battery_out and out
+                self._note(battery_refused=None, battery_out=out, in_force=answer.mode)
             case BatteryModeFailed():
                 mode = answer.mode.value if answer.mode else BatteryMode.NORMAL.value
                 numbers = (("mode", mode), ("reason", answer.reason))
@@ -226,7 +267,9 @@ class Actuator(Actor[Heard, Said]):
     ) -> Iterator[Said]:
         """Battery first, then the loadpoints, then who owns what."""
         known = self.memory
-        view = self._view(now, known.stopped or hurry)
+        view = view_of(known, now, known.stopped or hurry)
+        self._note(fuse=fuse_of(view, known.desks))
+        view = replace(view, fuse=self.memory.fuse)
         battery = battery_wish(view)
         yield from self._battery(now, battery, always=ticking or hurry is not None)
         cars: tuple[tuple[Desk, Wish], ...] = ()
@@ -237,37 +280,33 @@ class Actuator(Actor[Heard, Said]):
             cars = tuple(self._wishes(view))
             yield from self._owners(now, battery if view.site.battery else None, cars)
 
-    def _view(self, now: datetime, idle: Why | None) -> Situation:
-        """All that decisions rest on now."""
-        known = self.memory
-        site, prices, script = known.site, known.import_eur_kwh, known.script
-        if idle is None and site is not None and site.optimizer_controls:
-            idle = Why("evcc_optimizer")
-        line, no_line = line_of(script, now)
-        return Situation(
-            now=now,
-            settings=known.settings,
-            site=site,
-            turns=known.turns,
-            made_at=script.made_at if script else None,
-            back_at=known.restarted_at,
-            line=line,
-            no_line=no_line,
-            blind=blind_of(known.settings, known.measured_at, now),
-            idle=idle,
-            import_eur_kwh=prices.at(now) if prices else None,
-            grid_failed=known.grid_failed,
-        )
-
     def _battery(self, now: datetime, wish: BatteryWish, always: bool) -> Iterator[Said]:
         """Said at each tick: that keeps the renewal alive; in between only what is new."""
         acting = self.memory.settings.control is Control.ON
         mode = wish.mode if acting else None
         if not always and mode is self.memory.stands:
             return
-        self._note(stands=mode)
+        self._note(stands=mode, battery_out=self.memory.battery_out or mode is not None)
         why = wish.why if acting else watched(wish.why, self.memory.settings.control)
         yield BatteryModeStands(now, mode, why, wish.until, self._revision())
+
+    def _will(self, now: datetime) -> Iterator[WillMade]:
+        """What is to be given back when we are gone, where that has changed."""
+        known = self.memory
+        if known.site is None or known.estate is not None or not known.desks:
+            return
+        will = will_of(
+            desks=known.desks,
+            site=known.site,
+            turns=known.turns,
+            settings=known.settings,
+            battery=known.battery_out,
+            plans=known.settings.control is Control.ON and not known.site.optimizer_controls,
+            now=now,
+        )
+        if will != known.will:
+            self._note(will=will)
+            yield WillMade(now, will)
 
     def _loadpoint(
         self, now: datetime, view: Situation, lp: Loadpoint, ticking: bool, hurry: bool
@@ -280,7 +319,7 @@ class Actuator(Actor[Heard, Said]):
         if desk is None or (not acting and not ours) or (view.blind and known.stopped is None):
             return
         desk = with_need(desk, needs_energy(view, lp))
-        wish = car_wish(view, desk, lp) if acting else _given_back(known.settings)
+        wish = car_wish(view, desk, lp) if acting else given_back(known.settings)
         wanted: dict[str, Setting] = {}
         tick_at = known.tick_at or now
         for draft in drafts(desk, wish, now, hurry or known.stopped is not None):
@@ -339,8 +378,3 @@ class Actuator(Actor[Heard, Said]):
 
     def _revision(self) -> int:
         return self.memory.script.revision if self.memory.script else 0
-
-
-def _given_back(settings: Settings) -> Wish:
-    code = "watching" if settings.control is Control.WATCH else "switched_off"
-    return Wish("evcc", Why(code), give_back=True)

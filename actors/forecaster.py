@@ -35,7 +35,7 @@ from actors.load_profile import (
 )
 from actors.pv_ratio import SUNNY, Ratio, learnt_ratio
 from actors.recent_error import RECENT, corrected, deviation, fading, lesser
-from actors.slot_meter import Meter, Past, read
+from actors.slot_meter import Meter, Past, Sum, read
 from engine.actor import Actor
 from engine.messages import ConfigRead, Forecasted, RatesChanged, StateChanged
 from engine.settings import Settings
@@ -126,7 +126,11 @@ class Forecaster(Actor[Hears, Forecasted]):
             yield self._forecast(at)
 
     def _measure(self, state: HomeState) -> None:
-        """Learn from the reading, if it is a new one."""
+        """Learn from the reading, if it is a new one, and if its meters can be believed.
+
+        A meter that failed had failed for a while before it was noticed: what the slot has so far
+        is not learnt either.
+        """
         if state.site is None or state.measured_at is None:
             return
         memory = self.memory
@@ -135,7 +139,13 @@ class Forecaster(Actor[Hears, Forecasted]):
             return
         load_w, pv_w = _house_load_w(state.site), state.site.pv_w
         pv_w = None if pv_w is None else max(pv_w, 0.0)
-        meter, past = read(memory.meter, at_s, load_w, pv_w, memory.gap_s)
+        failed = {one.name for one in state.failed_meters}
+        before = memory.meter
+        if failed:  # every meter is in the house's consumption
+            load_w, before = None, msgspec.structs.replace(before, load=Sum())
+        if failed & {"pv", "home"}:
+            pv_w, before = None, msgspec.structs.replace(before, pv=Sum())
+        meter, past = read(before, at_s, load_w, pv_w, memory.gap_s)
         memory = msgspec.structs.replace(memory, meter=meter)
         for one in past:
             memory = _with_sun(_with_load(memory, one), one)

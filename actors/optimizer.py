@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from actors.meters import blind_by_meters
 from actors.planner import NoPricesError, Planner
 from actors.planner_inputs import Wanted, cars_of, problem_of
 from actors.planner_problem import Problem, learn_shape
@@ -218,11 +219,13 @@ def _with_rates(memory: OptimizerMemory, rates: RatesChanged) -> OptimizerMemory
 
 
 def _news(memory: OptimizerMemory, now: datetime) -> Why | None:
-    """Why a plan is due now, or None. Never on an old reading (INV-112)."""
+    """Why a plan is due now, or None. Never on an old reading (INV-112), nor on failed meters."""
     state = memory.state
     if state is None or state.site is None or state.measured_at is None:
         return None
     if abs(now - state.measured_at) > memory.settings.oldest_reading:
+        return None
+    if blind_by_meters(state.failed_meters, now) is not None:
         return None
     planned = memory.planned
     if planned is None or slot_of(planned.at) != slot_of(now):

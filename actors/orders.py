@@ -1,8 +1,7 @@
 """The ledger of one loadpoint: what its user had, what we wrote, what evcc made of it, what is due.
 
 A setting is ours from the first write until it is given back. Only a confirmed write counts
-(INV-62); a reading that shows anything else was changed by evcc's own rules (plug, unplug, another
-car, a restart: evcc-api.md §7) or by a human, who is respected (design §7).
+(INV-62). What a reading says of it is judged in `overrides.py`.
 """
 
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from engine.messages import Order
-from engine.values import ChargeMode, Loadpoint, Utc, Value, Why
+from engine.values import ChargeMode, Utc, Value, Why
 
 Setting = str | float
 """A mode's name, percent or kWh; 0 means no limit, as in evcc."""
@@ -20,12 +19,6 @@ Setting = str | float
 RETRY = timedelta(seconds=10)
 IN_FLIGHT = timedelta(seconds=30)
 """An order without an answer is not repeated for so long."""
-READ_LAG = timedelta(seconds=15)
-"""A reading may have been under way when our write landed: it does not contradict it (INV-41)."""
-LANDS = timedelta(seconds=120)
-"""So long after an order without a good answer its value in a reading is still our doing."""
-EVCC_RULES = timedelta(seconds=60)
-"""So long after a plug, a vehicle change or a restart a new value may be evcc's own doing."""
 TRIES_OF_LIMIT = 3
 """A limit that evcc refuses so often no longer keeps a car from charging."""
 CHARGING = (ChargeMode.NOW, ChargeMode.MINPV)
@@ -51,6 +44,10 @@ class Held(Value, frozen=True):
     failures: int = 0
     reason: str = ""
     human: bool = False
+    was: Setting | None = None
+    """Ours before our last order: evcc comes back with it where a crash lost that order."""
+    given_at: Utc | None = None
+    """When it was given back; None: never, or in an earlier life."""
 
     @property
     def present(self) -> Setting:
@@ -94,6 +91,8 @@ class Desk(Value, frozen=True):
     limit_energy: Held
     edge_at: Utc | None = None
     human: Human | None = None
+    returns_to: str | None = None
+    """The mode that evcc gave the loadpoint at the last unplugging."""
 
     def held(self, setting: str) -> Held:
         """The setting of that name."""
@@ -145,96 +144,6 @@ def limit_why(setting: str, value: Setting) -> Why:
         else ("limit_of_block_kwh", "limit_kwh")
     )
     return Why(code, ((unit, value),))
-
-
-# --- readings ------------------------------------------------------------------------------------
-
-
-def read(
-    desk: Desk | None, lp: Loadpoint, at: datetime, restarted_at: datetime | None, acting: bool
-) -> Desk:
-    """The desk after a reading of `at`. The first one is the user's; `off` stays their word.
-
-    `restarted_at`: when evcc was back after silence or with another version. While we do not act,
-    nothing is a human's in particular: everything is.
-    """
-    values = _values(lp)
-    if desk is None:
-        mode, limit_soc, limit_energy = (Held(seen=value) for value in values)
-        off = acting and lp.connected and lp.mode is ChargeMode.OFF
-        human = Human(lp.mode, lp.mode.value, at) if off else None
-        return Desk(lp.name, lp.connected, lp.vehicle, mode, limit_soc, limit_energy, human=human)
-    edge = desk.connected != lp.connected or desk.vehicle != lp.vehicle
-    edge_at = at if edge else desk.edge_at
-    excuse = _excuse(at, edge_at, restarted_at)
-    human = desk.human if lp.connected else None
-    desk = replace(desk, connected=lp.connected, vehicle=lp.vehicle, edge_at=edge_at, human=human)
-    for setting, value in zip(SETTINGS, values, strict=True):
-        held, changed = _read_one(desk.held(setting), value, at, excuse, setting)
-        by_human = changed and acting and lp.connected
-        if setting == "mode":
-            desk = _judge_mode(desk, held, lp.mode, at, by_human)
-        else:
-            theirs = by_human and desk.held(setting).ours is not None
-            keep = held.human and lp.connected
-            desk = desk.holding(setting, replace(held, human=theirs or keep))
-    return desk
-
-
-def _values(lp: Loadpoint) -> tuple[Setting, Setting, Setting]:
-    return lp.mode.value, lp.limit_soc_pct or 0.0, lp.limit_energy_kwh or 0.0
-
-
-def _excuse(at: datetime, edge_at: datetime | None, restarted_at: datetime | None) -> str:
-    """What of evcc's own rules may explain a new value at `at`."""
-    if edge_at is not None and at - edge_at <= EVCC_RULES:
-        return "edge"
-    if restarted_at is not None and at - restarted_at <= EVCC_RULES:
-        return "restart"
-    return ""
-
-
-def _read_one(
-    held: Held, value: Setting, at: datetime, excuse: str, setting: str
-) -> tuple[Held, bool]:
-    """The setting after a reading, and whether neither we nor evcc explain its value."""
-    if same(value, held.present):
-        return replace(held, seen=value), False
-    if held.ours_at is not None and at <= held.ours_at + READ_LAG:
-        return held, False
-    if held.order is not None and same(value, held.order.value) and at - held.order.at <= LANDS:
-        # the answer was lost, the write was not
-        landed = replace(held, seen=value, ours=value, ours_at=at, order=None, failed=False)
-        return landed, False
-    if excuse == "edge":
-        return Held(seen=value, ours_at=held.ours_at, confirmed_id=held.confirmed_id), False
-    gone = replace(held, seen=value, ours=None, order=None, failed=False, failures=0)
-    spoken = excuse == "restart" and setting == "mode" and value == "off" and held.user != "off"
-    return gone, excuse != "restart" or spoken
-
-
-def _judge_mode(desk: Desk, held: Held, mode: ChargeMode, at: datetime, by_human: bool) -> Desk:
-    """Who the mode now belongs to. Setting it back to what it was ends a human's override."""
-    human = desk.human
-    if by_human:
-        first = human.before if human else desk.mode.present
-        human = None if same(mode.value, first) else Human(mode, first, at)
-    elif human is not None and not same(held.present, human.mode.value):
-        human = None
-    return replace(desk, mode=held, human=human)
-
-
-def with_need(desk: Desk, need: bool | None) -> Desk:
-    """End a human's override when its car has got what it needed; `need` None: unknown."""
-    human = desk.human
-    if human is None or need is None:
-        return desk
-    if need:
-        return desk if human.needed else replace(desk, human=replace(human, needed=True))
-    if not human.needed or human.mode is ChargeMode.OFF:
-        return desk
-    user = human.before if desk.mode.user is None else desk.mode.user
-    return replace(desk, human=None, mode=replace(desk.mode, user=user))
 
 
 # --- answers -------------------------------------------------------------------------------------
@@ -294,7 +203,9 @@ def drafts(desk: Desk, wish: Wish, now: datetime, hurry: bool) -> Iterator[Draft
             yield Draft("mode", wish.mode.value, wish.why)
         over = [setting for setting, goal in goals if goal is None]
     else:
-        target = wish.mode.value if wish.mode else desk.mode.user if wish.give_back else None
+        # a human's mode stands when we go, too
+        back = wish.give_back and desk.human is None
+        target = wish.mode.value if wish.mode else desk.mode.user if back else None
         if target is not None:
             yield Draft("mode", target, wish.why if wish.mode else RESTORE)
         done = desk.mode.settled(target, now) if target is not None else not _charges(desk, now)
@@ -333,6 +244,7 @@ def ordered(held: Held, order: Order, tick_at: datetime) -> Held:
     return replace(
         held,
         user=held.seen if held.user is None else held.user,
+        was=held.was if held.ours is None else held.ours,
         order=order,
         asked_at=tick_at,
         failed=False,
@@ -351,5 +263,6 @@ def tidied(desk: Desk, wanted: dict[str, Setting], now: datetime) -> Desk:
         goal = wanted.get(setting)
         back = held.user is not None and held.settled(held.user, now) and not held.waits(now)
         if back and (goal is None or same(goal, held.present)):
-            desk = desk.holding(setting, replace(held, seen=held.present, user=None, ours=None))
+            given = replace(held, seen=held.present, user=None, ours=None, given_at=now)
+            desk = desk.holding(setting, given)
     return desk

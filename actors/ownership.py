@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from actors.orders import LIMITS, Desk, Held, Wish, limit_why, same
 from actors.wishes import EVCC, HUMAN, SMARTLOAD, BatteryWish
+from engine.settings import Settings
 from engine.values import Control, Ownership, Why
 
 BATTERY = "battery_mode"
@@ -86,3 +87,9 @@ def _since(new: Ownership, old: Ownership | None) -> Ownership:
 def _aged(one: Ownership) -> Ownership:
     numbers = tuple(pair for pair in one.why.numbers if pair[0] not in GROWING)
     return replace(one, why=Why(one.why.code, numbers))
+
+
+def given_back(settings: Settings) -> Wish:
+    """What is wanted of a loadpoint once we do not act: everything as the user had it."""
+    code = "watching" if settings.control is Control.WATCH else "switched_off"
+    return Wish(EVCC, Why(code), give_back=True)

@@ -6,6 +6,7 @@ from typing import Any, TypeAlias, assert_never
 
 import msgspec
 
+from actors.meters import MeterWatch, watched
 from engine.actor import Actor
 from engine.messages import (
     ActorFailed,
@@ -25,8 +26,8 @@ from engine.messages import (
     VehicleMeasured,
     VehiclesChecked,
 )
-from engine.settings import Settings
-from engine.values import HomeState, Plan, Utc, Value, Vehicle, Why
+from engine.settings import BatterySettings, Settings
+from engine.values import HomeState, Plan, Series, Utc, Value, Vehicle, Why
 
 SHOWN_FOR = timedelta(minutes=15)
 """A failure that nothing clears is shown for this long after it last happened."""
@@ -73,6 +74,9 @@ class StateStoreMemory(Value, frozen=True):
     """The newest reading that the monitor has checked."""
     unsaid: SiteMeasured | None = None
     """A reading whose cars the monitor has not checked yet."""
+    meters: MeterWatch = MeterWatch()
+    sun_w: Series | None = None
+    """evcc's solar forecast: a meter that reads 0 in the sun has failed."""
 
 
 class StateStore(Actor[Hears, StateChanged]):
@@ -101,6 +105,7 @@ class StateStore(Actor[Hears, StateChanged]):
                 yield from self._say_reading(at)
             case RatesChanged():
                 since = message.grid_failed_since
+                self._remember(sun_w=message.solar_w)
                 self._clear("tariff")
                 if since is not None:
                     self._trouble("tariff", _why("tariff_failed", since_at=_iso(since)))
@@ -213,15 +218,36 @@ class StateStore(Actor[Hears, StateChanged]):
         if reading is None or reading.at > checked_at:
             return
         self._remember(unsaid=None)
+        self._watch_meters(reading)
         yield from self._change(
             reading.at,
             always=True,
             site=reading.site,
+            failed_meters=self.memory.meters.failed,
             measured_at=reading.at,
             evcc_reachable=True,
             evcc_silent_since=None,
             evcc_reason="",
         )
+
+    def _watch_meters(self, reading: SiteMeasured) -> None:
+        """Which meters this reading shows to have failed: they are troubles as long as they do."""
+        memory = self.memory
+        battery = memory.settings.battery or BatterySettings()
+        meters, failed = watched(
+            memory.meters,
+            reading.site,
+            reading.at,
+            tick_s=memory.settings.tick_s,
+            sun_w=memory.sun_w.at(reading.at) if memory.sun_w else None,
+            soc_range_pct=(battery.min_soc_pct, battery.max_soc_pct),
+        )
+        self._remember(meters=meters)
+        self._clear("meter")
+        for one in failed:
+            since = ("since_at", _iso(one.since))
+            why = Why(one.why.code, (*one.why.numbers, since))
+            self._trouble(f"meter {one.name.casefold()}", why)
 
     def _lost(self, message: EvccLost) -> Iterator[StateChanged]:
         """The last reading stays, with its time; nobody may take it for a new one."""

@@ -7,7 +7,21 @@ makes anything charge.
 from datetime import datetime
 from math import ceil
 
-from actors.orders import Desk, Wish
+from msgspec.structs import replace
+
+from actors.fuse import (
+    BATTERY,
+    Fuse,
+    Limit,
+    Load,
+    battery_load,
+    car_load,
+    limits_of,
+    refusal_of,
+    weighed,
+)
+from actors.orders import CHARGING, Desk, Wish
+from actors.proof import Proofs, Verdict, battery_says, loadpoint_says
 from actors.script import PATIENCE, CarLine, Line, Script
 from engine.settings import Settings
 from engine.values import (
@@ -44,7 +58,8 @@ class Situation(Value, frozen=True):
     """All that a decision rests on. `no_line` says why the plan of `made_at` asks for nothing.
 
     `blind`: nothing new may be decided (INV-110, INV-112). `idle`: somebody else is in control.
-    `back_at`: when evcc was last seen again after silence.
+    `back_at`: when evcc was last seen again after silence. `proofs`: what power has shown. `fuse`:
+    what is granted; `circuits`: evcc's own limits that all power flows through.
     """
 
     now: Utc
@@ -59,6 +74,9 @@ class Situation(Value, frozen=True):
     idle: Why | None = None
     import_eur_kwh: float | None = None
     grid_failed: bool = False
+    proofs: Proofs = Proofs()
+    fuse: Fuse = Fuse()
+    circuits: tuple[Limit, ...] = ()
 
 
 def line_of(script: Script | None, now: datetime) -> tuple[Line | None, Why]:
@@ -93,6 +111,10 @@ def battery_wish(view: Situation) -> BatteryWish:
     if released is not None:
         owner = OPTIMIZER if released.code == "evcc_optimizer" else EVCC
         return BatteryWish(owner, None, released)
+    return _proven_battery(view, _planned_battery(view))
+
+
+def _planned_battery(view: Situation) -> BatteryWish:
     line = view.line
     if line is None:
         return BatteryWish(EVCC, None, view.no_line)
@@ -121,8 +143,22 @@ def _no_charging(view: Situation, line: Line) -> Why | None:
         return Why("dimmed")
     if view.settings.battery is not None and not view.settings.battery.grid_charging:
         return Why("grid_charging_off")
-    # sun needs no permission to charge from the grid (INV-13)
-    return line.why if line.why.code in SUN_CODES else None
+    if line.why.code in SUN_CODES:
+        return line.why  # sun needs no permission to charge from the grid (INV-13)
+    return refusal_of(view.fuse, BATTERY)
+
+
+def _proven_battery(view: Situation, wish: BatteryWish) -> BatteryWish:
+    """A mode that power contradicts is left for a while, then entered again; or given up."""
+    says = battery_says(view.proofs, wish.mode)
+    mode = wish.mode or BatteryMode.NORMAL
+    if says.verdict is Verdict.REASSERT:
+        # what was released is left by a posted `normal`: releasing that tells the inverter again
+        away = BatteryMode.NORMAL if wish.mode is None else None
+        return BatteryWish(SMARTLOAD, away, Why("battery_again", (("mode", mode.value),)))
+    if says.verdict is Verdict.NOT_OBEYED:
+        return BatteryWish(EVCC, None, Why("battery_not_obeyed", (("mode", mode.value),)))
+    return wish
 
 
 def _evcc_would_not(view: Situation) -> bool:
@@ -159,7 +195,34 @@ def car_wish(view: Situation, desk: Desk, lp: Loadpoint) -> Wish:
     others = _others(view, desk, lp)
     if others is not None:
         return others
-    return _without_plan(view, desk) if view.line is None else _planned(view, desk, lp, view.line)
+    if view.line is None:
+        return _without_plan(view, desk)
+    return _proven_car(view, lp, _fused_car(view, lp, _planned(view, desk, lp, view.line)))
+
+
+def _fused_car(view: Situation, lp: Loadpoint, wish: Wish) -> Wish:
+    """A car that would overload the connection is left to the sun."""
+    refusal = refusal_of(view.fuse, lp.name) if wish.mode in CHARGING else None
+    if refusal is None:
+        return wish
+    why = Why(refusal.code, (*_named(wish), *refusal.numbers))
+    return Wish(SMARTLOAD, why, ChargeMode.PV, until=wish.until)
+
+
+def _proven_car(view: Situation, lp: Loadpoint, wish: Wish) -> Wish:
+    """A loadpoint that does not obey is left and entered once; then it may come when it can."""
+    if wish.mode is None or wish.mode not in CHARGING:
+        return wish
+    says = loadpoint_says(view.proofs, lp.name, wish.mode)
+    if says.verdict is Verdict.REASSERT:
+        return Wish(SMARTLOAD, Why("car_again", _named(wish)), ChargeMode.PV, until=wish.until)
+    if says.verdict is Verdict.NOT_OBEYED:
+        return replace(wish, why=Why("car_not_obeyed", _named(wish)))
+    return wish
+
+
+def _named(wish: Wish) -> tuple[tuple[str, float | str], ...]:
+    return tuple(pair for pair in wish.why.numbers if pair[0] == "vehicle")
 
 
 def _others(view: Situation, desk: Desk, lp: Loadpoint) -> Wish | None:
@@ -279,9 +342,8 @@ def _goal_kwh(
     step_kwh = ENERGY_STEP_KWH + lp.charge_w / 1000 * ENERGY_LAG_H
     if isinstance(standing, float) and standing > 0 and abs(standing - goal) <= step_kwh:
         return standing
-    if held.user:
-        goal = min(goal, float(held.user))
-    return goal
+    user = held.user if held.user is not None else held.seen
+    return min(goal, float(user)) if user else goal
 
 
 def _efficiency(settings: Settings, vehicle: str) -> float:
@@ -289,3 +351,36 @@ def _efficiency(settings: Settings, vehicle: str) -> float:
     return next(
         (car.charge_efficiency for car in settings.cars if car.name.casefold() == folded), 0.9
     )
+
+
+# --- the fuse -------------------------------------------------------------------------------------
+
+
+def fuse_of(view: Situation, desks: tuple[Desk, ...]) -> Fuse:
+    """What the house's connection allows of all that is wished now (`view.fuse`: before)."""
+    site = view.site
+    if site is None or view.idle is not None or view.blind is not None:
+        return view.fuse
+    free = replace(view, fuse=Fuse())
+    battery = battery_wish(free).mode
+    loads: list[Load] = []
+    if battery is BatteryMode.CHARGE:
+        loads.append(battery_load(view.settings, site))
+    fast = False
+    for lp in site.loadpoints:
+        desk = next((one for one in desks if one.name.casefold() == lp.name.casefold()), None)
+        mode = car_wish(free, desk, lp).mode if desk is not None and lp.charger else None
+        if mode in CHARGING:
+            loads.append(
+                car_load(view.settings, site, lp, mode=mode, turn=_turn(view, lp), at=view.now)
+            )
+            fast = fast or mode is ChargeMode.NOW
+    held = battery is BatteryMode.HOLD or (
+        battery is None and site.discharge_control and fast  # evcc then holds it
+    )
+    gives_w = max(0.0, -(site.battery.charge_w or 0.0)) if held and site.battery else 0.0
+    limits = tuple(
+        replace(one, drawn_w=None if one.drawn_w is None else one.drawn_w + gives_w)
+        for one in limits_of(view.settings, site, view.circuits)
+    )
+    return weighed(view.fuse, limits, tuple(loads), view.now)

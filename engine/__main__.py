@@ -15,20 +15,15 @@ from engine.shell import (
     WRONG_USE,
     answer,
     as_json,
+    config_file,
+    config_option,
+    data_option,
     fail,
     problems,
 )
 
 ENDING = (signal.SIGTERM, signal.SIGINT)
 
-config_option = click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    help="Default: smartload.yaml in /config, here, in ~/.config/smartload or in /etc.",
-)
-data_option = click.option(
-    "--data", type=click.Path(path_type=Path), help="Folder for journal, lock and manual SoC."
-)
 a_port = click.IntRange(1, 65535)
 FROM_THE_LAB = ("bench", "twin")
 
@@ -78,10 +73,18 @@ def main() -> None:
 @data_option
 @click.option("--control", type=click.Choice(["off", "watch", "on"]), help="Overrides the file.")
 @click.option("--port", type=a_port, help="Port of the page (default: the file's, else 8099).")
-def run(config: Path | None, data: Path | None, control: str | None, port: int | None) -> None:
+@click.option("--guard-silence", type=click.FloatRange(1), default=90.0, hidden=True)
+def run(
+    config: Path | None,
+    data: Path | None,
+    control: str | None,
+    port: int | None,
+    guard_silence: float,
+) -> None:
     """Run the live controller. Starts in `watch`: decides and shows everything, writes nothing.
 
-    Never talks to inverters, cars or tariffs of its own accord: evcc is the only actor.
+    Never talks to inverters, cars or tariffs of its own accord: evcc is the only actor. A guard
+    process beside it gives everything back to evcc when the controller dies or hangs.
 
     Example: smartload run --config smartload.yaml --control on
     """
@@ -107,21 +110,8 @@ def run(config: Path | None, data: Path | None, control: str | None, port: int |
     if read.warnings:
         click.echo(findings_text(read.warnings, str(file)), err=True)
     folder = find_data_dir(data, configured=read.data_dir)
-    live(settings, Reach.of(read), WallClock(), folder, (read.web.host, port or read.web.port))
-
-
-def config_file(option: Path | None) -> Path:
-    """The configuration to read, or an end with what to do."""
-    from engine.config import find_config
-
-    file = find_config(option)
-    if file is None:
-        fail(
-            "no smartload.yaml found: give one with --config, or copy docs/smartload.example.yaml "
-            "to ./smartload.yaml. `smartload demo` runs without one.",
-            WRONG_USE,
-        )
-    return file
+    address = (read.web.host, port or read.web.port)
+    live(settings, Reach.of(read), WallClock(), folder, address, guard_silence_s=guard_silence)
 
 
 def error_page(findings: Any, port: int) -> None:
@@ -144,11 +134,24 @@ def page_on(host: str, port: int, app: Any) -> Any:
         fail(f"{error}; give another port with --port (or web.host and web.port)", WRONG_USE)
 
 
-def live(settings: Any, reach: Any, clock: Any, folder: Path, address: tuple[str, int]) -> None:
-    """Everyone at home on threads, with the page, until SIGTERM or Ctrl-C."""
+def live(
+    settings: Any,
+    reach: Any,
+    clock: Any,
+    folder: Path,
+    address: tuple[str, int],
+    *,
+    guard_silence_s: float | None = None,
+) -> None:
+    """Everyone at home on threads, with the page, until SIGTERM or Ctrl-C.
+
+    With a guard process that acts after `guard_silence_s`; None: evcc ends with this process.
+    """
     from actors import cast
+    from engine.heirs import Heirs
     from engine.home_ports import ports_of
     from engine.journal import Journal, live_header
+    from engine.ledger import LedgerError
     from engine.live import DataFolder, Live
     from engine.logs import Log
     from web.app import create_app
@@ -158,8 +161,16 @@ def live(settings: Any, reach: Any, clock: Any, folder: Path, address: tuple[str
         stack.enter_context(DataFolder(folder))
         journal = Journal(folder / "journal.db", live_header(settings), live=True, hashing=False)
         window = Window(clock)
-        ports = ports_of(reach, settings, clock, folder)
-        controller = Live(settings, [*cast(), *ports, window, Log()], clock, journal)
+        if guard_silence_s is None:
+            heirs = Heirs.in_memory(reach.transport, clock)
+        else:
+            try:
+                heirs = Heirs.guarded(reach, settings, clock, folder, guard_silence_s)
+            except LedgerError as error:
+                fail(f"{error}; nothing is done without it", WRONG_USE)
+        ports = ports_of(reach, settings, clock, folder, heirs.ledger)
+        minds = [*cast(), *ports, window, Log()]
+        controller = Live(settings, minds, clock, journal, heirs)
         for source in reach.sources(controller.system.publish, clock):
             controller.add(source)
         server = page_on(*address, create_app(window, clock, controller.health))
@@ -210,27 +221,28 @@ def demo(port: int, evcc_port: int, speed: float, seed: int, data: Path | None) 
 
 @main.command()
 @config_option
+@data_option
+@click.option("--write", is_flag=True, help="Try each owned setting on evcc, give it back, learn.")
+@click.option("--yes", is_flag=True, help="With --write: do not ask.")
 @as_json
-def check(config: Path | None, as_json: bool) -> None:
+def check(config: Path | None, data: Path | None, write: bool, yes: bool, as_json: bool) -> None:
     """Validate the configuration, reach evcc and cars.
 
-    Says what it finds. Never writes to evcc. Exit 1: problems; 2: bad configuration; 3: evcc not
-    reachable.
+    Says what it finds. Never writes to evcc without --write. Exit 1: problems; 2: bad configuration
+    or nobody to ask; 3: evcc not reachable; 130: stopped.
 
     Example: smartload check --config smartload.yaml --json
     """
-    from engine.check import look_around
-    from engine.config import ConfigError, load
+    from engine.check_word import check_and_end
+    from engine.config import ConfigError, find_data_dir, load
 
+    file = config_file(config)
     try:
-        read = load(config_file(config))
+        read = load(file)
     except ConfigError as error:
         fail(problems(error), WRONG_USE)
-    found = look_around(read)
-    answer(found, found.lines(), as_json)
-    if not found.evcc.reachable:
-        sys.exit(UNREACHABLE)
-    sys.exit(SAYS_NO if found.problems else 0)
+    folder = find_data_dir(data, configured=read.data_dir)
+    check_and_end(read, file, folder, write=write, yes=yes, as_json=as_json)
 
 
 @main.command()

@@ -1,7 +1,13 @@
-"""`smartload check`: reach every outside system once, and say what was found. Writes nothing."""
+"""`smartload check`: reach every outside system once, and say what was found.
+
+Writes nothing itself; what `--write` finds (`engine/check_write.py`) is put into the same answer.
+"""
 
 import msgspec
+from msgspec.structs import replace
 
+from engine.check_battery import Outcome
+from engine.check_write import Report, Tried
 from engine.clock import WallClock
 from engine.config import Config
 from engine.evcc import EvccReader
@@ -19,15 +25,27 @@ class EvccFound(msgspec.Struct, frozen=True):
     reason: str | None = None
 
 
+class BatteryFound(msgspec.Struct, frozen=True):
+    """What the battery is, and what came of its modes; None: whether it charges is unknown."""
+
+    text: str
+    hold: Outcome = Outcome.NOT_TRIED
+    charge: Outcome = Outcome.NOT_TRIED
+    holdcharge: Outcome = Outcome.NOT_TRIED
+    hold_charges_from_pv: bool | None = None
+    charge_power_kw: float | None = None
+
+
 class Found(msgspec.Struct, frozen=True):
     """Everything found. `problems` are sentences with what to do."""
 
     evcc: EvccFound
     loadpoints: tuple[str, ...] = ()
     vehicles: tuple[str, ...] = ()
-    battery: str | None = None
+    battery: BatteryFound | None = None
     tariffs: dict[str, int] = msgspec.field(default_factory=dict)
     cars: dict[str, str] = msgspec.field(default_factory=dict)
+    tried: tuple[Tried, ...] = ()
     problems: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
@@ -36,15 +54,41 @@ class Found(msgspec.Struct, frozen=True):
         out = [f"evcc        {self.evcc.url}: {state}"]
         out += [f"loadpoints  {', '.join(self.loadpoints) or 'none'}"]
         out += [f"vehicles    {', '.join(self.vehicles) or 'none'}"]
-        out += [f"battery     {self.battery or 'none'}"]
+        out += [f"battery     {self.battery.text if self.battery else 'none'}"]
         out += [f"tariff      {usage}: {count} entries" for usage, count in self.tariffs.items()]
         out += [f"car         {name}: {said}" for name, said in self.cars.items()]
+        out += [f"tried       {one.line()}" for one in self.tried]
         out += [f"problem     {text}" for text in self.problems]
         return out if self.problems else [*out, "no problems found"]
 
 
 def look_around(config: Config) -> Found:
     """Read evcc's state and tariffs, and ask each car with an address of its own."""
+    found, _ = look(config)
+    return found
+
+
+def with_report(found: Found, report: Report) -> Found:
+    """The same with what was tried. A mode that is not obeyed, or could not be given back, is a
+    problem; one that could not be told is not.
+    """
+    battery = found.battery
+    if battery is not None:
+        battery = replace(
+            battery,
+            hold=report.outcome("hold"),
+            charge=report.outcome("charge"),
+            holdcharge=report.outcome("holdcharge"),
+            hold_charges_from_pv=report.hold_charges_from_pv,
+            charge_power_kw=report.charge_power_kw,
+        )
+    bad = [one.line() for one in report.tried if one.outcome is Outcome.NOT_OBEYED]
+    problems = (*found.problems, *bad, *report.problems)
+    return replace(found, battery=battery, tried=report.tried, problems=problems)
+
+
+def look(config: Config) -> tuple[Found, Site | None]:
+    """What was found, and evcc's reading behind it; None where it was not reached."""
     transport = HttpTransport(
         config.evcc.url, config.evcc.password, config.evcc.timeout_s, config.evcc.headers
     )
@@ -57,7 +101,7 @@ def look_around(config: Config) -> Found:
     match said:
         case EvccRead(site=site, tariffs=tariffs):
             counts = {one.usage: len(one.rates or ()) for one in tariffs}
-            return Found(
+            found = Found(
                 evcc=EvccFound(config.evcc.url, True, site.version),
                 loadpoints=tuple(_loadpoint(one.name, one.title, one.charger) for one in
                                  site.loadpoints),
@@ -67,27 +111,29 @@ def look_around(config: Config) -> Found:
                 cars=cars,
                 problems=(*problems, *_problems(config, site, counts)),
             )  # fmt: skip
+            return found, site
         case EvccSilent(reason=reason):
-            return Found(
+            found = Found(
                 evcc=EvccFound(config.evcc.url, False, reason=reason),
                 cars=cars,
                 problems=(*problems, f"evcc at {config.evcc.url} is not reached ({reason}): start "
                           "it, or correct evcc.url"),
             )  # fmt: skip
+            return found, None
 
 
 def _loadpoint(name: str, title: str, charger: bool) -> str:
     return f"{name} ({title})" if charger else f"{name} ({title}, no charger: left alone)"
 
 
-def _battery(site: Site) -> str | None:
+def _battery(site: Site) -> BatteryFound | None:
     battery = site.battery
     if battery is None:
         return None
     size = "unknown size" if battery.capacity_kwh is None else f"{battery.capacity_kwh:g} kWh"
     soc = "unknown" if battery.soc_pct is None else f"{battery.soc_pct:.0f} %"
     control = "controllable" if battery.controllable else "not controllable by evcc"
-    return f"{size}, SoC {soc}, {control}"
+    return BatteryFound(f"{size}, SoC {soc}, {control}")
 
 
 def _problems(config: Config, site: Site, tariffs: dict[str, int]) -> list[str]:

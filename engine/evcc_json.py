@@ -223,6 +223,16 @@ def _battery(state: dict[str, Any]) -> Battery | None:
     )
 
 
+def _vehicle_mode(name: str) -> ChargeMode | None:
+    """The mode that evcc sets when the car is assigned; None: it has none that we know."""
+    if name == "smart":
+        return ChargeMode.PV
+    try:
+        return ChargeMode(name)
+    except ValueError:
+        return None
+
+
 def _battery_mode(name: str) -> BatteryMode:
     return BatteryMode(name) if name in tuple(BatteryMode) else BatteryMode.UNKNOWN
 
@@ -289,6 +299,7 @@ def _vehicle(name: str, entry: dict[str, Any]) -> EvccVehicle:
         phases=_phases(entry.get("phases"), 0) or None,
         max_current_a=positive(entry.get("maxCurrent")),
         offline="Offline" in listing(entry.get("features")),
+        mode=_vehicle_mode(text(entry.get("mode"))),
         plan_soc_pct=plan_soc if plan_at is not None else None,
         plan_at=plan_at if plan_soc is not None else None,
         repeating=tuple(

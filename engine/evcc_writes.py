@@ -17,6 +17,8 @@ LIMIT_ENERGY_PATH = "/api/loadpoints/{id}/limitenergy/{n}"
 BATTERY_PATH = "/api/batterymode/{mode}"
 RELEASE_PATH = "/api/batterymode"
 LOGIN_PATH = "/api/auth/login"
+PLAN_SOC_PATH = "/api/vehicles/{name}/plan/soc/{int}/{time}"
+PLAN_ENERGY_PATH = "/api/loadpoints/{id}/plan/energy/{n}/{time}"
 
 WRITES: tuple[tuple[str, str], ...] = (
     ("POST", MODE_PATH),
@@ -25,6 +27,8 @@ WRITES: tuple[tuple[str, str], ...] = (
     ("POST", BATTERY_PATH),
     ("DELETE", RELEASE_PATH),
     ("POST", LOGIN_PATH),
+    ("POST", PLAN_SOC_PATH),
+    ("POST", PLAN_ENERGY_PATH),
 )
 """All of them; nothing else is ever sent with another verb than GET (INV-51)."""
 

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from engine.clock import WallClock
+from engine.heirs import Heirs
 from engine.journal import Journal
 from engine.messages import ConfigRead, StopAsked, Tick
 from engine.settings import Settings
@@ -69,17 +70,31 @@ class DataFolder:
             self._lock = None
 
 
+SILENCE = timedelta(seconds=60)
+"""After a longer silence of ours (SIGSTOP, a laptop asleep) evcc and the guard have acted."""
+SILENT_TICKS = 6
+
+
 class Live:
-    """Runs minds and ports on threads until stopped; publishes `Tick` every `settings.tick_s`."""
+    """Runs minds and ports on threads until stopped; publishes `Tick` every `settings.tick_s`.
+
+    `heirs`: who knows what is to be given back, and sees to it when we cannot.
+    """
 
     def __init__(
-        self, settings: Settings, cast: Iterable[AnyEndpoint], clock: WallClock, journal: Journal
+        self,
+        settings: Settings,
+        cast: Iterable[AnyEndpoint],
+        clock: WallClock,
+        journal: Journal,
+        heirs: Heirs | None = None,
     ) -> None:
         self.clock = clock
         self.settings = settings
         self.system = ThreadSystem(clock, journal)
         self._cast = list(cast)
         self._journal = journal
+        self._heirs = heirs
         self._sources: list[Source] = []
         self._stop = threading.Event()
         self._ticker = threading.Thread(target=self._tick, name="smartload-clock", daemon=True)
@@ -90,9 +105,12 @@ class Live:
         self._sources.append(source)
 
     def start(self) -> None:
-        """Seat everyone, say the configuration, and let time run."""
+        """Seat everyone, say the configuration and the estate, and let time run."""
+        if self._heirs is not None:
+            self._heirs.start()
         self.system.enter(self._cast)
         self.system.publish(ConfigRead(at=self.clock.now(), settings=self.settings))
+        self._read_estate()
         for source in self._sources:
             source.start()
         self._ticker.start()
@@ -102,6 +120,7 @@ class Live:
         zero = datetime(2000, 1, 1, tzinfo=UTC)
         at = self.clock.now()
         while not self._stop.is_set():
+            self._beat(at)
             self.system.publish(Tick(at=at))
             self.ticked_at = at
             self._keep()
@@ -109,6 +128,25 @@ class Live:
             at = zero + ((now - zero) // step + 1) * step  # aligned, and never two for one
             self._stop.wait(self.clock.real_s_until(at))
             at = max(at, self.clock.now())
+
+    def _beat(self, at: datetime) -> None:
+        """Tell the guard that we live; after a long silence begin as after a restart."""
+        if self._heirs is None:
+            return
+        self._heirs.beat()
+        if self.system.hands_off:
+            self._heirs.hands_off()
+        ticks = SILENT_TICKS * timedelta(seconds=self.settings.tick_s)
+        silence = max(min(SILENCE, self._heirs.silence), ticks)
+        if self.ticked_at is not None and at - self.ticked_at > silence:
+            log.warning("no time passed for %.0f s: beginning as after a restart",
+                        (at - self.ticked_at).total_seconds())  # fmt: skip
+            self._heirs.wait_for_guard()
+            self._read_estate()
+
+    def _read_estate(self) -> None:
+        if self._heirs is not None:
+            self.system.publish(self._heirs.estate(self.clock.now()))
 
     def _keep(self) -> None:
         """Write the journal. A full disk costs memory of the day, not the home's control."""
@@ -129,6 +167,8 @@ class Live:
         if not self.system.settle(15):
             log.warning("not everything was given back within 15 s: %s", self.system.waiting())
         self.system.stop()
+        if self._heirs is not None:
+            self._heirs.stop()
         self._journal.close()
 
     def health(self) -> dict[str, Any]:
@@ -139,4 +179,5 @@ class Live:
             "waiting": {name: n for name, n in self.system.waiting().items() if n},
             "actors": sorted(endpoint.name for endpoint in self._cast),
             "ticked_at": self.ticked_at,
+            **(self._heirs.health() if self._heirs is not None else {}),
         }

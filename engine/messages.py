@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import msgspec
 
+from engine.estate import Bequest, Written
 from engine.settings import Settings
 from engine.values import (
     BatteryMode,
@@ -301,6 +302,23 @@ class OwnershipChanged(Message, frozen=True):
 
     control: Control
     in_control: tuple[Ownership, ...]
+
+
+class WillMade(Message, frozen=True):
+    """What is to be given back when we are gone. Said before the order that makes it necessary."""
+
+    bequests: tuple[Bequest, ...]
+
+
+class EstateRead(Message, frozen=True):
+    """What the ledger holds, said at a start and after a silence of ours (SIGSTOP, sleep).
+
+    `carried_out_at`: the will was carried out meanwhile; nothing of ours stands then.
+    """
+
+    written: tuple[Written, ...] = ()
+    bequests: tuple[Bequest, ...] = ()
+    carried_out_at: Utc | None = None
 
 
 MESSAGES: tuple[type[Message], ...] = tuple(Message.__subclasses__())

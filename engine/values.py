@@ -173,6 +173,8 @@ class EvccVehicle(Value, frozen=True):
     phases: int | None = None
     max_current_a: float | None = None
     offline: bool = False
+    mode: ChargeMode | None = None
+    """Set by evcc when the car is assigned."""
     plan_soc_pct: float | None = None
     plan_at: Utc | None = None
     repeating: tuple[RepeatingPlan, ...] = ()
@@ -334,6 +336,17 @@ class Ownership(Value, frozen=True):
     why: Why
 
 
+class FailedMeter(Value, frozen=True):
+    """A meter that cannot be believed: `grid`, `pv`, `battery`, `home` or `loadpoint:NAME`.
+
+    `home`: evcc's powers do not add up, and no single one is to blame. `since`: when it began.
+    """
+
+    name: str
+    since: Utc
+    why: Why
+
+
 Named = TypeVar("Named", Loadpoint, Vehicle, EvccVehicle)
 
 
@@ -367,6 +380,7 @@ class HomeState(Value, frozen=True):
     control: Control = Control.WATCH
     in_control: tuple[Ownership, ...] = ()
     troubles: tuple[Why, ...] = ()
+    failed_meters: tuple[FailedMeter, ...] = ()
 
     def loadpoint(self, name: str) -> Loadpoint | None:
         """The loadpoint of that name in the newest reading, or None."""

@@ -25,7 +25,7 @@ _LOCALES = {"de": Locale("de", "DE"), "en": Locale("en", "GB")}
 _PLACE = re.compile(r"\{(\w+)\}")
 _OPTIONAL = re.compile(r"\[([^\[\]]*)\]")
 _NESTED = "would"
-_NAMED = ("mode", "setting", "missing")
+_NAMED = ("mode", "setting", "missing", "meter")
 """Numbers whose text is one of our own terms."""
 UNKNOWN = "?"
 MOST = 1e9

@@ -58,6 +58,24 @@ SENTENCES: Mapping[str, str] = {
     "car_negative_price": "[{vehicle}: ]lädt, weil Strom Geld bringt[: {price_eur_kwh}].",
     "car_takes_sun_only": "[{vehicle}: ]nimmt nur überschüssige Sonne.",
     "car_waits_by_rule": "[{vehicle}: ]wartet auf günstigere Stunden[ ab {next_at}].",
+    # what power proves, and the fuse
+    "battery_again": "Der Haus-Akku tut nicht, was evcc zeigt[: {mode}]; der Modus wird verlassen "
+    "und neu gesetzt.",
+    "battery_not_obeyed": "Der Haus-Akku tut nicht, was ihm gesagt wurde[: {mode}], und bleibt "
+    "eine Stunde sich selbst überlassen. Eine eigene Reserve oder Obergrenze gehört in die "
+    "Einstellungen.",
+    "battery_fuse": "Der Haus-Akku lädt nicht aus dem Netz, der Hausanschluss wäre überlastet[ "
+    "({adds_kw} mehr, jetzt {import_kw}, erlaubt {limit_kw})].",
+    "battery_unmeasured": "Der Haus-Akku lädt nicht aus dem Netz: was das Haus bezieht, misst "
+    "zurzeit niemand.",
+    "car_again": "[{vehicle}: ]nimmt keinen Strom, obwohl es soll; der Lademodus wird verlassen "
+    "und neu gesetzt.",
+    "car_not_obeyed": "[{vehicle}: ]nimmt weiter keinen Strom, obwohl es soll. Bitte Wallbox und "
+    "Kabel ansehen.",
+    "car_fuse": "[{vehicle}: ]nimmt nur Sonnenüberschuss, der Hausanschluss wäre sonst "
+    "überlastet[ ({adds_kw} mehr, jetzt {import_kw}, erlaubt {limit_kw})].",
+    "car_unmeasured": "[{vehicle}: ]nimmt nur Sonnenüberschuss: was das Haus bezieht, misst "
+    "zurzeit niemand.",
     # turns at the wallbox
     "turn_connected": "[{vehicle}: ]steckt und ist an der Reihe.",
     "turn_late": "[{vehicle}: ]war zur Abfahrt nicht fertig und lädt weiter.",
@@ -88,7 +106,20 @@ SENTENCES: Mapping[str, str] = {
     "limit_of_block": "Ladegrenze für diese Stunden[: {limit_pct}].",
     "limit_of_block_kwh": "Ladegrenze für diese Stunden[: {limit_kwh}].",
     "restore_user": "Deine eigene Einstellung gilt wieder.",
+    "trial": "Diese Einstellung wird erprobt und danach zurückgegeben.",
     # troubles
+    "meter_frozen": "Ein Zähler steht[: {meter}][ {loadpoint}][, seit {since_at}]: aus ihm wird "
+    "nichts gelernt.",
+    "meter_unbalanced": "Die gemessenen Leistungen gehen nicht auf[: {meter}][ {loadpoint}]"
+    "[, seit {since_at}]: aus ihnen wird nichts gelernt.",
+    "meter_zero": "Ein Zähler zeigt null, und das kann nicht stimmen[: {meter}][ {loadpoint}]"
+    "[, seit {since_at}].",
+    "meter_soc_stands": "Der Ladestand des Haus-Akkus steht, obwohl er arbeitet"
+    "[: {meter}][ {loadpoint}][, seit {since_at}].",
+    "meter_missing": "evcc zeigt einen Zähler nicht mehr[: {meter}][ {loadpoint}]"
+    "[, seit {since_at}].",
+    "meters_failed": "Ein Zähler ist gestört[: {meter}][, seit {since_at}]: nach ihm wird nichts "
+    "Neues entschieden.",
     "evcc_silent": "evcc ist nicht erreichbar[ seit {since_at}], evcc regelt selbst[ ({reason})].",
     "tariff_failed": "evcc liefert keine Preise[ seit {since_at}].",
     "order_failed": "evcc hat eine Einstellung nicht angenommen[: {setting}][ an {loadpoint}]"
@@ -121,4 +152,9 @@ LABELS: Mapping[str, str] = {
     "state": "Messwerte",
     "forecast": "Vorhersage",
     "battery": "Haus-Akku",
+    "grid_meter": "Netz",
+    "home_meter": "Haus",
+    "pv_meter": "Sonne",
+    "battery_meter": "Haus-Akku",
+    "loadpoint_meter": "Wallbox",
 }

@@ -58,6 +58,23 @@ SENTENCES: Mapping[str, str] = {
     "car_negative_price": "[{vehicle}: ]charges because power pays[: {price_eur_kwh}].",
     "car_takes_sun_only": "[{vehicle}: ]takes surplus sun only.",
     "car_waits_by_rule": "[{vehicle}: ]waits for cheaper hours[ from {next_at}].",
+    # what power proves, and the fuse
+    "battery_again": "The house battery does not do what evcc shows[: {mode}]; the mode is left "
+    "and set again.",
+    "battery_not_obeyed": "The house battery does not do what it was told[: {mode}] and is left "
+    "to itself for an hour. A reserve or maximum of its own belongs into the settings.",
+    "battery_fuse": "The house battery does not charge from the grid, the house connection would "
+    "be overloaded[ ({adds_kw} more, {import_kw} now, {limit_kw} allowed)].",
+    "battery_unmeasured": "The house battery does not charge from the grid: nobody measures at "
+    "present what the house draws.",
+    "car_again": "[{vehicle}: ]takes no power though it should; the charge mode is left and set "
+    "again.",
+    "car_not_obeyed": "[{vehicle}: ]still takes no power though it should. Please look at wallbox "
+    "and cable.",
+    "car_fuse": "[{vehicle}: ]takes surplus sun only, the house connection would be overloaded[ "
+    "({adds_kw} more, {import_kw} now, {limit_kw} allowed)].",
+    "car_unmeasured": "[{vehicle}: ]takes surplus sun only: nobody measures at present what the "
+    "house draws.",
     # turns at the wallbox
     "turn_connected": "[{vehicle}: ]is plugged in and has its turn.",
     "turn_late": "[{vehicle}: ]was not ready at departure and goes on charging.",
@@ -88,7 +105,20 @@ SENTENCES: Mapping[str, str] = {
     "limit_of_block": "Charging limit for these hours[: {limit_pct}].",
     "limit_of_block_kwh": "Charging limit for these hours[: {limit_kwh}].",
     "restore_user": "Your own setting holds again.",
+    "trial": "This setting is being tried and is given back.",
     # troubles
+    "meter_frozen": "A meter has stopped moving[: {meter}][ {loadpoint}][, since {since_at}]: "
+    "nothing is learnt from it.",
+    "meter_unbalanced": "The measured powers do not add up[: {meter}][ {loadpoint}]"
+    "[, since {since_at}]: nothing is learnt from them.",
+    "meter_zero": "A meter reads zero and cannot be right[: {meter}][ {loadpoint}]"
+    "[, since {since_at}].",
+    "meter_soc_stands": "The charge of the house battery has stopped moving although it works"
+    "[: {meter}][ {loadpoint}][, since {since_at}].",
+    "meter_missing": "evcc does not show a meter any more[: {meter}][ {loadpoint}]"
+    "[, since {since_at}].",
+    "meters_failed": "A meter has failed[: {meter}][, since {since_at}]: nothing new is decided on "
+    "it.",
     "evcc_silent": "evcc is unreachable[ since {since_at}], evcc runs on its own[ ({reason})].",
     "tariff_failed": "evcc gives no prices[ since {since_at}].",
     "order_failed": "evcc did not take a setting[: {setting}][ at {loadpoint}][ ({reason})].",
@@ -119,4 +149,9 @@ LABELS: Mapping[str, str] = {
     "state": "readings",
     "forecast": "forecast",
     "battery": "house battery",
+    "grid_meter": "grid",
+    "home_meter": "house",
+    "pv_meter": "sun",
+    "battery_meter": "house battery",
+    "loadpoint_meter": "wallbox",
 }

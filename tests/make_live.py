@@ -20,6 +20,7 @@ from engine.actor import Port
 from engine.clock import Clock, WallClock
 from engine.config import CarConnection
 from engine.evcc_http import HttpTransport
+from engine.heirs import Heirs
 from engine.home_ports import Reach, ports_of
 from engine.journal import Journal, live_header
 from engine.live import Live
@@ -287,8 +288,10 @@ def running(
                   cars or {})  # fmt: skip
     window, notes = Window(clock), Notes()
     journal = Journal(folder / "journal.db", live_header(settings), live=True, hashing=False)
-    ports = ports_of(reach, settings, clock, folder)
-    controller = Live(settings, [*cast(), *ports, window, notes, *beside], clock, journal)
+    heirs = Heirs.in_memory(reach.transport, clock)
+    ports = ports_of(reach, settings, clock, folder, heirs.ledger)
+    minds = [*cast(), *ports, window, notes, *beside]
+    controller = Live(settings, minds, clock, journal, heirs)
     for source in reach.sources(controller.system.publish, clock):
         controller.add(source)
     web = serve(create_app(window, clock, controller.health), "127.0.0.1", 0)

@@ -12,6 +12,7 @@ from engine.messages import (
     OrderConfirmed,
     StopAsked,
     Tick,
+    WillMade,
 )
 from engine.settings import BatterySettings
 from engine.values import (
@@ -151,7 +152,8 @@ def test_at_the_end_the_battery_is_released_first_and_then_all_given_back(
 ) -> None:
     actor = actuator(home=site(loadpoint(mode=MINPV, limit_soc_pct=95.0)))
     confirm(actor, tell(actor, plan_of(NOW, battery=BatteryMode.HOLD)), T0)
-    said = list(actor.on(bye))
+    will, *said = actor.on(bye)
+    assert isinstance(will, WillMade)
     assert said[0] == BatteryModeStands(after(60), None, Why(code), None, 7)
     assert said[1:3] == [
         Order(after(60), 3, "garage", "mode", "minpv", RESTORE, None, 7),

@@ -12,6 +12,7 @@ from engine.messages import (
     StopAsked,
     Tick,
     TurnsGiven,
+    WillMade,
 )
 from engine.values import (
     BatteryMode,
@@ -95,7 +96,7 @@ def test_inv_40_every_setting_has_exactly_one_owner_and_one_writer() -> None:
         if isinstance(told, OwnershipChanged):
             names = [one.setting for one in told.in_control]
             assert len(names) == len(set(names))
-    assert Actuator.says == (Order, BatteryModeStands, OwnershipChanged)
+    assert Actuator.says == (Order, BatteryModeStands, OwnershipChanged, WillMade)
 
 
 def test_inv_41_a_late_reading_of_before_our_write_is_no_override() -> None:
@@ -137,9 +138,10 @@ def test_inv_43_off_at_the_start_is_a_humans_word() -> None:
 
 def test_inv_48_idle_periods_cause_no_writes() -> None:
     actor = charging()
+    runs = replace(IN_NOW, enabled=True, charging=True, charge_w=7000.0)
     said = []
     for k in range(3, 80):
-        said += tell(actor, Tick(after(10 * k)), state(after(10 * k), site(IN_NOW)))
+        said += tell(actor, Tick(after(10 * k)), state(after(10 * k), site(runs)))
         if k == 40:
             said += tell(actor, plan_of(NOW, NOW, made_at=after(405), revision=8))
     assert orders(said) == []

@@ -3,12 +3,14 @@
 import pytest
 from msgspec.structs import replace
 
+from engine.estate import Bequest
 from engine.messages import (
     Order,
     OrderConfirmed,
     OwnershipChanged,
     StopAsked,
     Tick,
+    WillMade,
 )
 from engine.settings import CarSettings
 from engine.values import (
@@ -57,8 +59,15 @@ def test_a_block_of_now_begins_with_its_goal_as_limit() -> None:
     battery = Ownership("battery_mode", "evcc", T0, after(7200), SERVES)
     ours = owned("smartload", CHEAP, BLOCK_END)
     our_limit = owned("smartload", LIMIT_80, BLOCK_END, "limit_soc")
-    assert list(actor.on(made)) == [limit, OwnershipChanged(T0, Control.ON, (battery, ours))]
+    limit_back = Bequest("limit_soc", RESTORE, "garage", value=0.0)
+    mode_back = Bequest("mode", RESTORE, "garage", value="pv")
+    assert list(actor.on(made)) == [
+        WillMade(T0, (limit_back,)),
+        limit,
+        OwnershipChanged(T0, Control.ON, (battery, ours)),
+    ]
     assert list(actor.on(OrderConfirmed(T0, limit))) == [
+        WillMade(T0, (mode_back, limit_back)),
         mode,
         OwnershipChanged(T0, Control.ON, (battery, ours, our_limit)),
     ]

@@ -135,7 +135,7 @@ def test_check_finds_all_of_a_running_evcc_and_writes_nothing(tmp_path: Path) ->
                                  "reason": None}  # fmt: skip
         assert found["loadpoints"] == ["carport (Carport)", "garage (Garage)"]
         assert found["vehicles"] == ["compact", "family"]
-        assert "10 kWh, SoC 40 %, controllable" in found["battery"]
+        assert "10 kWh, SoC 40 %, controllable" in found["battery"]["text"]
         assert found["tariffs"]["grid"] > 24
         assert found["problems"] == []
         shown = smartload("check", "--config", f"{file}")

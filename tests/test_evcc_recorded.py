@@ -117,6 +117,8 @@ WRITTEN = {
     "{mode}": "(off|now|minpv|pv|normal|hold|charge|holdcharge)",
     "{int}": r"\d+",
     "{n}": r"\d+(\.\d+)?",
+    "{name}": "[^/]+",
+    "{time}": "[^/]+",
 }
 
 
@@ -144,6 +146,13 @@ def test_inv_51_every_write_is_in_the_route_list() -> None:
         for verb, path in re.findall(r"^\| (POST) `([\w/{}]+)`", text, re.MULTILINE)
     }
     listed |= {(verb, path) for verb, path in re.findall(r"`(POST) (/api/[\w/]+)`", text)}
+    for room, plan in (
+        ("vehicles/{name}", "plan/soc/{int}"),
+        ("loadpoints/{id}", "plan/energy/{n}"),
+    ):
+        told = plan.replace("{int}", "{soc}").replace("{n}", "{kWh}")
+        assert f"| POST `{told}/{{RFC3339}}`" in text
+        listed.add(("POST", f"/api/{room}/{plan}/{{time}}"))
     assert "| POST `batterymode/{mode}`, DELETE `batterymode` |" in text
     listed |= {("POST", "/api/batterymode/{mode}"), ("DELETE", "/api/batterymode")}
     names = {"{mode}": "{m}"}

@@ -75,7 +75,8 @@ def test_an_altered_line_diverges_and_is_named(day: Path, tmp_path: Path) -> Non
     lines = file.read_bytes().split(b"\n")
     k = next(k for k, line in enumerate(lines) if b'"type":"Order"' in line and k > 10)
     altered = json.loads(lines[k])
-    altered["said"][0]["value"] = "off"
+    (order,) = [said for said in altered["said"] if said["type"] == "Order"][:1]
+    order["value"] = "off"
     lines[k] = json.dumps(altered).encode()
     file.write_bytes(b"\n".join(lines))
     report = replay(file)

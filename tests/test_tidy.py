@@ -199,7 +199,8 @@ def endpoints() -> list[type[Endpoint[Any, Any]]]:
 
 
 ENDPOINTS = endpoints()
-SAID_BY_RUNTIME = {"Tick", "ConfigRead", "StopAsked", "ActorFailed", "HandsOff", "EvccNudged"}
+SAID_BY_RUNTIME = {"Tick", "ConfigRead", "StopAsked", "ActorFailed", "HandsOff", "EvccNudged",
+                   "EstateRead"}  # fmt: skip
 SAID_BY_AGENT = {"CorrectionAdvised"}  # its chair is empty: in training the environment sits there
 
 

@@ -52,6 +52,8 @@ def problems(snapshot: Snapshot, now: datetime, vitals: Mapping[str, Any]) -> li
         found.append("plan_too_old")
     if snapshot.rates and snapshot.rates.grid_failed_since:
         found.append("tariff_failed")
+    if state is not None:
+        found += [f"meter_failed:{one.name}" for one in state.failed_meters]
     if snapshot.writes and not snapshot.writes[-1].confirmed and acts(state):
         found.append("write_failed")
     return found
@@ -92,6 +94,10 @@ def health(snapshot: Snapshot, now: datetime, vitals: Mapping[str, Any]) -> dict
             "silent_at": silent.at if silent else None,
             "reason": silent.reason if silent else None,
         },
+        "failed_meters": [
+            {"name": one.name, "since": one.since, "code": one.why.code}
+            for one in (snapshot.state.failed_meters if snapshot.state else ())
+        ],
         "plan": {
             "revision": plan.revision if plan else None,
             "made_at": plan.made_at if plan else None,

@@ -15,6 +15,7 @@ import msgspec
 from engine.messages import DriverAsked, Forecasted, RatesChanged
 from engine.values import (
     Battery,
+    FailedMeter,
     HomeState,
     Loadpoint,
     Ownership,
@@ -110,6 +111,11 @@ def turn_view(turn: Turn, state: HomeState, zone: str) -> dict[str, Any]:
 def owner_view(owned: Ownership, zone: str) -> dict[str, Any]:
     """Who owns one setting."""
     return msgspec.structs.asdict(owned) | {"why": why_view(owned.why, zone)}
+
+
+def meter_view(meter: FailedMeter, zone: str) -> dict[str, Any]:
+    """One meter that cannot be believed."""
+    return msgspec.structs.asdict(meter) | {"why": why_view(meter.why, zone)}
 
 
 def asked_view(asked: DriverAsked, state: HomeState, zone: str) -> dict[str, Any]:
@@ -227,6 +233,7 @@ def live_view(snapshot: Snapshot) -> dict[str, Any]:
         "turns": [turn_view(one, state, zone) for one in state.turns] if state else [],
         "control": state.control if state else None,
         "in_control": [owner_view(one, zone) for one in state.in_control] if state else [],
+        "failed_meters": [meter_view(one, zone) for one in state.failed_meters] if state else [],
         "totals": totals_view(snapshot),
         "doing": doing,
         "why": main_why(snapshot, doing),

@@ -1,0 +1,220 @@
+"""Whose a new value is: ours, evcc's by a rule of its own, or a human's (design §7).
+
+A reading that shows what we did not set was changed by evcc (plug, unplug, another car, a restart:
+evcc-regulator.md §11, §14), each of which gives known values at a known time, or else by a human.
+"""
+
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from actors.orders import SETTINGS, Desk, Held, Human, Setting, same
+from engine.values import BatteryMode, ChargeMode, EvccVehicle, Loadpoint, Site, Utc, Value, find
+
+READ_LAG = timedelta(seconds=15)
+"""A reading may have been under way when our write landed: it does not contradict it (INV-41)."""
+LANDS = timedelta(seconds=120)
+"""So long after an order without a good answer its value in a reading is still our doing."""
+EVCC_STARTS = timedelta(seconds=60)
+"""So long after a restart a value that evcc's rules can give may be evcc's own doing."""
+EVCC_RULES = timedelta(seconds=10)
+"""evcc's connect rule acts in the cycle that first shows the car; a reading may fall into it."""
+TELLS_MODE = (0, 312)
+"""From this version on evcc tells the mode of each car."""
+SESSION_STEP_KWH = 0.01
+
+
+class EvccRules(Value, frozen=True):
+    """What evcc may do to a loadpoint by itself (evcc-regulator.md §11, §14).
+
+    `restarted_at`: when evcc was back after a restart. `vehicle_mode` is the mode of the car that
+    is there, `vehicle_known` False where evcc does not tell whether it has one.
+    """
+
+    restarted_at: Utc | None = None
+    vehicle_mode: str | None = None
+    vehicle_known: bool = False
+
+
+def rules_of(site: Site, before: Site | None, lp: Loadpoint, at: datetime) -> "EvccRules":
+    """What evcc may have done to `lp` by `at`, apart from a restart that showed as silence.
+
+    A restart that was too short to be noticed shows all the same: the battery mode is unknown
+    again (evcc-regulator.md §14), or a session's energy is lost while its car stays.
+    """
+    vehicle = find(site.vehicles, lp.vehicle) if lp.vehicle else None
+    mode = vehicle.mode if vehicle is not None else None
+    old = find(before.loadpoints, lp.name) if before is not None else None
+    again = (
+        old is not None
+        and old.connected
+        and lp.connected
+        and old.vehicle == lp.vehicle
+        and lp.session_kwh < old.session_kwh - SESSION_STEP_KWH
+    )
+    return EvccRules(
+        restarted_at=at if again else None,
+        vehicle_mode=None if mode is None else str(mode),
+        vehicle_known=mode is not None or _tells_mode(site, vehicle),
+    )
+
+
+def _tells_mode(site: Site, vehicle: EvccVehicle | None) -> bool:
+    """Whether a car without a mode has none, rather than one that evcc does not tell."""
+    if vehicle is None:
+        return False
+    numbers = tuple(int(part) for part in site.version.split(".")[:2] if part.isdecimal())
+    return numbers >= TELLS_MODE
+
+
+def has_restarted(site: Site, before: Site, doubtful: bool) -> bool:
+    """Whether evcc was started anew between two readings.
+
+    `doubtful`: it was silent, or nobody looked for long. A session whose energy went on tells that
+    it was only the network; a battery mode that is unknown again tells of a restart.
+    """
+    if site.version != before.version:
+        return True
+    if any(_goes_on(lp, find(before.loadpoints, lp.name)) for lp in site.loadpoints):
+        return False
+    one, other = before.battery, site.battery
+    known = one is not None and one.mode is not BatteryMode.UNKNOWN
+    return doubtful or (known and other is not None and other.mode is BatteryMode.UNKNOWN)
+
+
+def _goes_on(lp: Loadpoint, old: Loadpoint | None) -> bool:
+    """Whether the session of the same car has kept its energy, which no restart does."""
+    same_car = old is not None and old.connected and lp.connected and old.vehicle == lp.vehicle
+    return same_car and old is not None and 0.0 < old.session_kwh <= lp.session_kwh
+
+
+class _Excuse(NamedTuple):
+    """Which rule of evcc's may explain a new value, and which values it gives; None: any."""
+
+    rule: str = ""
+    modes: tuple[Setting | None, ...] | None = ()
+    any_limit: bool = False
+    off_is_said: bool = False
+    """Where any mode is explained, `off` is a human's word all the same."""
+
+    def explains(self, setting: str, value: Setting) -> bool:
+        """Whether evcc set this by itself."""
+        if setting != "mode":
+            return bool(self.rule) and (self.any_limit or not value)
+        return self.modes is None or value in self.modes
+
+
+def read(desk: Desk | None, lp: Loadpoint, at: datetime, rules: EvccRules, acting: bool) -> Desk:
+    """The desk after a reading of `at`. The first one is the user's; `off` stays their word.
+
+    While we do not act, nothing is a human's in particular: everything is.
+    """
+    values = _values(lp)
+    if desk is None:
+        mode, limit_soc, limit_energy = (Held(seen=value) for value in values)
+        off = acting and lp.connected and lp.mode is ChargeMode.OFF
+        human = Human(lp.mode, lp.mode.value, at) if off else None
+        return Desk(lp.name, lp.connected, lp.vehicle, mode, limit_soc, limit_energy, human=human)
+    edge = desk.connected != lp.connected or desk.vehicle != lp.vehicle
+    edge_at = at if edge else desk.edge_at
+    excuse = _excuse(desk, lp, at, edge_at, rules)
+    left = desk.connected and not lp.connected
+    desk = replace(
+        desk,
+        connected=lp.connected,
+        vehicle=lp.vehicle,
+        edge_at=edge_at,
+        human=desk.human if lp.connected else None,
+        returns_to=lp.mode.value if left else desk.returns_to,
+    )
+    for setting, value in zip(SETTINGS, values, strict=True):
+        held, changed = _read_one(desk.held(setting), value, at, excuse, setting)
+        by_human = changed and acting and lp.connected
+        if setting == "mode":
+            desk = _judge_mode(desk, held, lp.mode, at, by_human)
+        else:
+            theirs = by_human and desk.held(setting).ours is not None
+            keep = held.human and lp.connected
+            desk = desk.holding(setting, replace(held, human=theirs or keep))
+    return desk
+
+
+def _values(lp: Loadpoint) -> tuple[Setting, Setting, Setting]:
+    return lp.mode.value, lp.limit_soc_pct or 0.0, lp.limit_energy_kwh or 0.0
+
+
+def _excuse(
+    desk: Desk, lp: Loadpoint, at: datetime, edge_at: datetime | None, rules: EvccRules
+) -> _Excuse:
+    """What of evcc's own rules may explain a new value at `at`. `desk`: before the reading."""
+    tells = rules.vehicle_known or lp.vehicle is None
+    if edge_at is not None and at - edge_at <= EVCC_RULES:
+        if not lp.connected:
+            return _Excuse("edge", None, any_limit=True)
+        # another car in its place: it was unplugged in between
+        swapped = desk.connected and desk.vehicle is not None and desk.vehicle != lp.vehicle
+        known = tells and not (swapped and desk.returns_to is None)
+        back_to = desk.returns_to if swapped else None
+        return _Excuse("edge", (rules.vehicle_mode, back_to) if known else None)
+    restarted_at = rules.restarted_at
+    if restarted_at is None or at - restarted_at > EVCC_STARTS:
+        return _Excuse()
+    # the first reading shows what was configured or kept, later ones what a connect event does
+    known = tells and (at > restarted_at or desk.returns_to is not None)
+    modes = (rules.vehicle_mode, desk.returns_to, desk.mode.user, desk.mode.was)
+    off_is_said = not known and "off" not in modes
+    return _Excuse("restart", modes if known else None, any_limit=True, off_is_said=off_is_said)
+
+
+def _read_one(
+    held: Held, value: Setting, at: datetime, excuse: _Excuse, setting: str
+) -> tuple[Held, bool]:
+    """The setting after a reading, and whether neither we nor evcc explain its value."""
+    if same(value, held.present):
+        return replace(held, seen=value), False
+    if held.ours_at is not None and at <= held.ours_at + READ_LAG:
+        return held, False
+    if held.order is not None and same(value, held.order.value) and at - held.order.at <= LANDS:
+        # the answer was lost, the write was not
+        landed = replace(held, seen=value, ours=value, ours_at=at, order=None, failed=False)
+        return landed, False
+    return _judge(held, value, excuse, setting)
+
+
+def _judge(held: Held, value: Setting, excuse: _Excuse, setting: str) -> tuple[Held, bool]:
+    """The setting with a value that is not ours, and whether evcc's rules leave it unexplained."""
+    explained = excuse.explains(setting, value)
+    if excuse.rule == "edge" and explained:
+        return Held(seen=value, ours_at=held.ours_at, confirmed_id=held.confirmed_id), False
+    gone = replace(held, seen=value, ours=None, order=None, failed=False, failures=0)
+    if excuse.rule != "restart" or not explained:
+        return replace(gone, was=None), True
+    if held.user is None and held.was is not None and same(value, held.was):
+        # what we gave back was lost in the crash: it is to be given back again
+        return replace(gone, ours=value, user=held.present), False
+    return gone, setting == "mode" and value == "off" and excuse.off_is_said
+
+
+def _judge_mode(desk: Desk, held: Held, mode: ChargeMode, at: datetime, by_human: bool) -> Desk:
+    """Who the mode now belongs to. Setting it back to what it was ends a human's override."""
+    human = desk.human
+    if by_human:
+        first = human.before if human else desk.mode.present
+        human = None if same(mode.value, first) else Human(mode, first, at)
+    elif human is not None and not same(held.present, human.mode.value):
+        human = None
+    return replace(desk, mode=held, human=human)
+
+
+def with_need(desk: Desk, need: bool | None) -> Desk:
+    """End a human's override when its car has got what it needed; `need` None: unknown."""
+    human = desk.human
+    if human is None or need is None:
+        return desk
+    if need:
+        return desk if human.needed else replace(desk, human=replace(human, needed=True))
+    if not human.needed or human.mode is ChargeMode.OFF:
+        return desk
+    user = human.before if desk.mode.user is None else desk.mode.user
+    return replace(desk, human=None, mode=replace(desk.mode, user=user))
