@@ -147,6 +147,7 @@ class Heirs:
         guard = self._guard
         return {
             "guard": {
+                "needed": guard is not None,
                 "pid": guard.pid if guard else None,
                 "problem": guard.trouble if guard else "none needed: evcc is in this process",
             },

@@ -30,6 +30,7 @@ from engine.messages import (
     PlanMade,
     RatesChanged,
     StateChanged,
+    WillMade,
 )
 from engine.values import HomeState
 from web.snapshot import Snapshot, folded
@@ -54,6 +55,7 @@ Heard: TypeAlias = (
     | ConfigRead
     | EvccRead
     | EvccSilent
+    | WillMade
 )
 
 

@@ -52,6 +52,11 @@ def problems(snapshot: Snapshot, now: datetime, vitals: Mapping[str, Any]) -> li
         found.append("plan_too_old")
     if snapshot.rates and snapshot.rates.grid_failed_since:
         found.append("tariff_failed")
+    guard: Mapping[str, Any] = vitals.get("guard") or {}
+    if guard.get("needed") and guard.get("problem"):
+        found.append("guard_troubled")
+    if vitals.get("ledger"):
+        found.append("ledger_troubled")
     if state is not None:
         found += [f"meter_failed:{one.name}" for one in state.failed_meters]
     if snapshot.writes and not snapshot.writes[-1].confirmed and acts(state):

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from engine.estate import Bequest
 from engine.messages import (
     ActorFailed,
     BatteryModeConfirmed,
@@ -17,6 +18,7 @@ from engine.messages import (
     OrderFailed,
     PlanMade,
     RatesChanged,
+    WillMade,
 )
 from engine.settings import Settings
 from engine.values import HomeState, Utc, Value, Why
@@ -54,6 +56,7 @@ class Snapshot(Value, frozen=True):
     plan: PlanMade | None = None
     asked: tuple[DriverAsked, ...] = ()
     writes: tuple[Write, ...] = ()
+    will: tuple[Bequest, ...] = ()
     failures: tuple[ActorFailed, ...] = ()
     hands_off: HandsOff | None = None
     evcc_read_at: Utc | None = None
@@ -111,6 +114,8 @@ def folded(snapshot: Snapshot, message: Message) -> dict[str, object]:
             changes["asked"] = (*others, message)[-ASKED_MAX:]
         case ActorFailed():
             changes["failures"] = (*snapshot.failures, message)[-FAILURES_MAX:]
+        case WillMade(bequests=bequests):
+            changes["will"] = bequests
         case HandsOff():
             changes["hands_off"] = message
         case EvccRead(at=at):

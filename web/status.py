@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from engine.estate import Bequest
 from engine.messages import DriverAsked, Forecasted, RatesChanged
 from engine.values import (
     Battery,
@@ -34,6 +35,7 @@ from web.snapshot import Snapshot, Write
 from web.totals import totals_view
 
 WRITES_SHOWN = 10
+NOT_OBEYED = "_not_obeyed"
 ASKED_FOR = timedelta(hours=24)
 FAILED_FOR = timedelta(minutes=10)
 HEAVY = ("plan", "prices", "forecast")
@@ -111,6 +113,11 @@ def turn_view(turn: Turn, state: HomeState, zone: str) -> dict[str, Any]:
 def owner_view(owned: Ownership, zone: str) -> dict[str, Any]:
     """Who owns one setting."""
     return msgspec.structs.asdict(owned) | {"why": why_view(owned.why, zone)}
+
+
+def bequest_view(bequest: Bequest, zone: str) -> dict[str, Any]:
+    """One line of the last will: what is given back when we are gone."""
+    return msgspec.structs.asdict(bequest) | {"why": why_view(bequest.why, zone)}
 
 
 def meter_view(meter: FailedMeter, zone: str) -> dict[str, Any]:
@@ -233,6 +240,12 @@ def live_view(snapshot: Snapshot) -> dict[str, Any]:
         "turns": [turn_view(one, state, zone) for one in state.turns] if state else [],
         "control": state.control if state else None,
         "in_control": [owner_view(one, zone) for one in state.in_control] if state else [],
+        "not_obeyed": [
+            owner_view(one, zone) for one in state.in_control if one.why.code.endswith(NOT_OBEYED)
+        ]
+        if state
+        else [],
+        "will": [bequest_view(one, zone) for one in snapshot.will],
         "failed_meters": [meter_view(one, zone) for one in state.failed_meters] if state else [],
         "totals": totals_view(snapshot),
         "doing": doing,
