@@ -66,6 +66,7 @@ def store_of(state: HomeState, settings: Settings) -> Store | None:
     capacity = own.capacity_kwh or battery.capacity_kwh
     if not capacity or capacity <= 0:
         return None
+    refused = _refused_modes(state)
     low = min(own.min_soc_pct, own.max_soc_pct)
     return Store(
         capacity_kwh=capacity,
@@ -77,10 +78,21 @@ def store_of(state: HomeState, settings: Settings) -> Store | None:
         charge_efficiency=own.charge_efficiency,
         discharge_efficiency=own.discharge_efficiency,
         wear_eur_kwh=own.wear_eur_kwh,
-        grid_charging=own.grid_charging and battery.controllable,
+        grid_charging=own.grid_charging and battery.controllable and "charge" not in refused,
         hold_charges_from_pv=own.hold_charges_from_pv,
-        controllable=battery.controllable,
+        controllable=battery.controllable and "hold" not in refused,
     )
+
+
+def _refused_modes(state: HomeState) -> set[str]:
+    """The battery modes that are not obeyed at present: they are planned around (design §7)."""
+    return {
+        f"{value}"
+        for owned in state.in_control
+        if owned.why.code == "battery_not_obeyed"
+        for name, value in owned.why.numbers
+        if name == "mode"
+    }
 
 
 def _car_settings(settings: Settings, vehicle: str | None) -> CarSettings | None:

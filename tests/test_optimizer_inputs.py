@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from actors.planner_inputs import car_of
+from actors.planner_inputs import car_of, store_of
 from engine.messages import (
     RatesChanged,
 )
@@ -94,6 +94,20 @@ def test_a_home_without_battery_or_with_unknown_soc_is_planned() -> None:
         made = hear(actor, [state(NOON, battery=battery), *complete(NOON)[1:]])
         assert made[0].plan.slots[0].battery_mode is None
         assert made[0].plan.slots[0].battery_soc_pct is None
+
+
+@pytest.mark.parametrize(
+    ("mode", "charges", "holds"),
+    [("charge", False, True), ("hold", True, False), (None, True, True)],
+)
+def test_a_battery_mode_that_is_not_obeyed_is_planned_around(
+    mode: str | None, charges: bool, holds: bool
+) -> None:
+    why = Why("battery_not_obeyed", (("mode", mode),)) if mode else Why("battery_keeps")
+    stuck = Ownership("battery_mode", "evcc", NOON, None, why)
+    store = store_of(replace(home_state(NOON), in_control=(stuck,)), SETTINGS)
+    assert store is not None
+    assert (store.grid_charging, store.controllable) == (charges, holds)
 
 
 def test_inv_15_the_soc_of_the_state_is_the_soc_of_the_plan() -> None:
