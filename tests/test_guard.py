@@ -222,7 +222,11 @@ def test_a_guard_that_cannot_be_started_is_said(
     assert guard.pid is None
     assert "no guard process can be started" in guard.trouble
     heirs = Heirs(home.ledger, Unreached, WallClock(), guard=guard)
-    assert heirs.health()["guard"] == {"pid": None, "problem": guard.trouble}
+    assert heirs.health()["guard"] == {
+        "needed": True,
+        "pid": None,
+        "problem": guard.trouble,
+    }
     assert heirs.health()["will"] == ["battery_mode", "carport mode off"]
     guard.done()
 
