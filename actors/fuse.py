@@ -11,11 +11,11 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from engine.home import VOLTAGE_V
 from engine.settings import BatterySettings, Settings
 from engine.values import ChargeMode, Loadpoint, Site, Turn, Utc, Value, Why, find
 
 BATTERY = "battery_mode"
-VOLTAGE_V = 230.0
 BAR = timedelta(minutes=5)
 """What was taken away stays so for a while: evcc lets a car run on for up to three minutes."""
 MARGIN_W = 200.0

@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from actors.planner_problem import CarNeed, Problem, Store
+from engine.home import VOLTAGE_V
 from engine.messages import Forecasted, RatesChanged
 from engine.settings import BatterySettings, CarSettings, Settings
 from engine.slots import SLOTS_PER_HOUR, slot_of, slots_between
@@ -17,7 +18,6 @@ from engine.values import (
     find,
 )
 
-VOLT = 230.0
 DAY_SLOTS = 96
 DEFAULT_EFFICIENCY = 0.9
 HUMAN = "human"
@@ -125,8 +125,8 @@ def _powers_kw(
     )
     most_phases = max(1, min(phases, wired))
     least_phases = 1 if automatic and loadpoint.can_switch_phases else most_phases
-    most = min(most_kw, VOLT * most_a * most_phases / 1000)
-    least = VOLT * max(loadpoint.effective_min_current_a, least_a) * least_phases / 1000
+    most = min(most_kw, VOLTAGE_V * most_a * most_phases / 1000)
+    least = VOLTAGE_V * max(loadpoint.effective_min_current_a, least_a) * least_phases / 1000
     return max(0.0, min(least, most)), max(0.0, most)
 
 

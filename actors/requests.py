@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from actors.departures import next_departure, zone_of
+from engine.home import VOLTAGE_V
 from engine.settings import CarSettings, GuestSettings
 from engine.values import EvccVehicle, Loadpoint, RepeatingPlan, Utc, Value
 
-VOLT = 230.0
 DONE_PCT = 0.5
 DONE_KWH = 0.5
 EXACT = 0.05
@@ -52,7 +52,7 @@ def power_kw(settings: CarSettings, loadpoint: Loadpoint | None) -> float:
     most_kw = settings.max_power_kw
     if loadpoint is not None:
         phases = min(settings.phases, max(loadpoint.phases_configured or 3, 1))
-        most_kw = min(most_kw, loadpoint.effective_max_current_a * VOLT * phases / 1000)
+        most_kw = min(most_kw, loadpoint.effective_max_current_a * VOLTAGE_V * phases / 1000)
     return max(most_kw * settings.charge_efficiency, 0.1)
 
 

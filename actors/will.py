@@ -21,6 +21,7 @@ from actors.orders import (
     same,
 )
 from engine.estate import Bequest, Written
+from engine.home import VOLTAGE_V
 from engine.messages import EstateRead
 from engine.settings import CarSettings, Settings
 from engine.values import ChargeMode, EvccVehicle, Loadpoint, Site, Turn, Why, find
@@ -37,7 +38,6 @@ SHORTEST_PLAN = timedelta(minutes=15)
 ENERGY_STEP_KWH = 0.5
 """An energy goal is said anew in such steps, rounded up: a plan ends by itself when it is met."""
 NOTHING_LEFT_KWH = 0.01
-PHASE_V = 230.0
 
 
 # --- the will ------------------------------------------------------------------------------------
@@ -176,7 +176,7 @@ def _ac_kwh(turn: Turn, settings: Settings) -> float:
 def _is_short(lp: Loadpoint, turn: Turn, settings: Settings) -> bool:
     """Whether evcc would need too little time for a plan to start, by its own maximum power."""
     phases = 3 if lp.can_switch_phases else lp.phases_active or 3
-    power_kw = lp.effective_max_current_a * PHASE_V * phases / 1000
+    power_kw = lp.effective_max_current_a * VOLTAGE_V * phases / 1000
     hours = SHORTEST_PLAN.total_seconds() / 3600
     return power_kw > 0 and _ac_kwh(turn, settings) / power_kw < hours
 

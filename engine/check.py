@@ -62,12 +62,6 @@ class Found(msgspec.Struct, frozen=True):
         return out if self.problems else [*out, "no problems found"]
 
 
-def look_around(config: Config) -> Found:
-    """Read evcc's state and tariffs, and ask each car with an address of its own."""
-    found, _ = look(config)
-    return found
-
-
 def with_report(found: Found, report: Report) -> Found:
     """The same with what was tried. A mode that is not obeyed, or could not be given back, is a
     problem; one that could not be told is not.

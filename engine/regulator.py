@@ -35,6 +35,7 @@ from engine.loadpoint import (
     below_min,
     count_energy,
     energy_reached,
+    known_phases,
     limit_soc,
     look,
     max_current,
@@ -257,13 +258,8 @@ def pv_current(
 def run_fast(point: Loadpoint, box: Box, at_s: float) -> None:
     """All phases at once, then the maximum current."""
     if point.can_switch:
-        switch_phases(point, box, known_or_all(point.phases_configured), at_s)
+        switch_phases(point, box, known_phases(point.phases_configured), at_s)
     set_current(point, box, max_current(point), at_s)
-
-
-def known_or_all(phases_configured: int) -> int:
-    """Automatic means all of them."""
-    return phases_configured if phases_configured > 0 else 3
 
 
 def expire_timers(point: Loadpoint) -> None:
@@ -345,8 +341,13 @@ def battery(site: Site, points: Sequence[Loadpoint]) -> int:
     return wanted
 
 
-def battery_done(site: Site, wanted: int) -> None:
-    """The order was taken (or its error swallowed)."""
+def run_battery(
+    site: Site, points: Sequence[Loadpoint], house: House, refused: bool = False
+) -> None:
+    """Decide and tell the inverter. Where it `refused`, evcc swallows that: it counts as done."""
+    wanted = battery(site, points)
+    if site.battery_order != UNKNOWN and not refused:
+        house.mode = site.battery_order
     if wanted != UNKNOWN:
         site.battery_mode = wanted
         if site.external == UNKNOWN:
@@ -390,9 +391,6 @@ def step(  # noqa: PLR0917 - numba takes positional ones only
         ask(point, box)
         sync(point, box, at_s)
         control(site, point, box, power, at_s)
-    wanted = battery(site, points)
-    if site.battery_order != UNKNOWN:
-        house.mode = site.battery_order
-    battery_done(site, wanted)
+    run_battery(site, points, house)
     flow(house, boxes, load_w, pv_w)
     settle(house, boxes, dt_s)

@@ -23,7 +23,6 @@ from engine.home import (
     HOLD,
     HOLDCHARGE,
     TINY_KWH,
-    UNKNOWN,
     VOLTAGE_V,
     Box,
     House,
@@ -45,6 +44,7 @@ from engine.loadpoint import (
     Loadpoint,
     Site,
     active_phases,
+    known_phases,
     limit_soc,
     look,
     max_current,
@@ -57,10 +57,8 @@ from engine.loadpoint import (
 from engine.regulator import (
     BELOW_PRIORITY_W,
     ask,
-    battery,
-    battery_done,
     hold_boost,
-    known_or_all,
+    run_battery,
     run_fast,
 )
 
@@ -96,10 +94,7 @@ def set_by_map(  # noqa: PLR0917 - numba takes positional ones only
             net_w -= box_w(box)
         if rule == FAST and box_w(box) > 0:
             point.status = C
-    wanted = battery(site, points)
-    if site.battery_order != UNKNOWN:
-        house.mode = site.battery_order
-    battery_done(site, wanted)
+    run_battery(site, points, house)
     share(site, points, house, boxes, net_w)
 
 
@@ -292,7 +287,7 @@ def follow(point: Loadpoint, box: Box, left_w: float, keep: bool) -> None:
             switch_phases(point, box, 3 if up else 1, ELAPSED)
             phases = phases if up else 1
         elif point.phases_configured > 0:
-            switch_phases(point, box, known_or_all(point.phases_configured), ELAPSED)
+            switch_phases(point, box, known_phases(point.phases_configured), ELAPSED)
     if left_w < VOLTAGE_V * phases * low:
         set_current(point, box, low if keep else 0.0, ELAPSED)
         return

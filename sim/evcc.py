@@ -96,6 +96,7 @@ class PretendEvcc:
                 point.gives_reason = True
             for _ in self.home.loadpoints or (0,):
                 self._tick()
+            self.home.flow()
             self._cycle_s = PHASE * self._interval_s
         else:
             self.start(first_cycle_s)
@@ -152,7 +153,7 @@ class PretendEvcc:
             self._run_wishes()
         if now_s >= self._cycle_s:
             self._turn_comes()
-        physics.flow(self.home.house, self.home.boxes, self.home.house.load_w, self.home.house.pv_w)
+        self.home.flow()
 
     def _weather(self) -> None:
         """Load and sun of now, and until when."""
@@ -344,7 +345,7 @@ class PretendEvcc:
         """
         self.books.cars(self.home)
         self.people.set_device(key, value, self._now_s)
-        physics.flow(self.home.house, self.home.boxes, self.home.house.load_w, self.home.house.pv_w)
+        self.home.flow()
 
     def device_state(self) -> dict[str, object]:
         """What the devices really do now, by the keys of `device`."""

@@ -227,11 +227,9 @@ def battery_cycle(home: Home, at: datetime) -> list[Order]:
     site = home.site
     if not site.has_battery:
         return []
-    wanted = regulator.battery(site, site.loadpoints)
-    order, failed = site.battery_order, home.faults.battery_write
-    if order != physics.UNKNOWN and not failed:
-        home.house.mode = order
-    regulator.battery_done(site, wanted)
+    failed = home.faults.battery_write
+    regulator.run_battery(site, site.loadpoints, home.house, failed)
+    order = site.battery_order
     return [] if order == physics.UNKNOWN else [Order(at, None, "battery_mode", order, failed)]
 
 
@@ -240,10 +238,10 @@ def cycle(
 ) -> tuple[list[Order], bool]:
     """One cycle for loadpoint `k`; its orders, and whether an extra one has to follow.
 
-    `at_s` is the clock as the timers read it, some milliseconds into the cycle. The house has to
-    show what flows (`engine.home.flow`); it does again afterwards.
+    `at_s` is the clock as the timers read it, some milliseconds into the cycle. What flows after
+    its orders shows from the next `Home.flow` on.
     """
-    physics.flow(home.house, home.boxes, home.house.load_w, home.house.pv_w)
+    home.flow()
     _prices(home, tariffs, at)
     again = False
     orders: list[Order] = []
@@ -252,5 +250,4 @@ def cycle(
         orders += _orders(home.loadpoints[k], at)
     orders += battery_cycle(home, at)
     home.site.seen = True
-    physics.flow(home.house, home.boxes, home.house.load_w, home.house.pv_w)
     return orders, again

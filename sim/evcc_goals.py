@@ -64,7 +64,7 @@ def _choose_goal(point: Loadpoint, at: datetime) -> _Goal | None:
     """Take the plan that counts: the one whose latest start is the earliest."""
     car, power_w = point.vehicle, max_power(point)
     chosen: tuple[_Goal, timedelta] | None = None
-    if power_w > 0 and car is not None and point.knows_soc:
+    if power_w > 0 and car is not None and point.vehicle_tells_soc:
         for goal in _goals(point, car, at):
             need = needed(point.soc, goal.value, point.cells_kwh, power_w)
             if chosen is None or goal.due - need < chosen[0].due - chosen[1]:
@@ -84,7 +84,7 @@ def _choose_goal(point: Loadpoint, at: datetime) -> _Goal | None:
 def _delete_plan(point: Loadpoint) -> None:
     """An expired or reached plan is gone; repeating ones roll on."""
     point.changed = True
-    if point.vehicle is not None and point.knows_soc:
+    if point.vehicle is not None and point.vehicle_tells_soc:
         if point.plan_id == 1:
             point.vehicle.plan_soc, point.vehicle.plan_time = 0, ""
     else:
@@ -126,7 +126,7 @@ def effective_of(point: Loadpoint) -> Effective:
         point.plan_id,
         point.plan_goal_text,
         point.plan_goal_soc,
-        car.strategy if car is not None and point.knows_soc else point.strategy,
+        car.strategy if car is not None and point.vehicle_tells_soc else point.strategy,
         min_current(point),
         max_current(point),
         min_soc(point),
@@ -147,7 +147,7 @@ def plan_now(point: Loadpoint, tariffs: Tariffs, at: datetime) -> tuple[Part, ..
 def plan_cycle(point: Loadpoint, tariffs: Tariffs, at: datetime) -> None:
     """evcc's plan for this loadpoint, and whether it charges now."""
     car = point.vehicle
-    if car is not None and car.plan_time and point.soc >= car.plan_soc and point.knows_soc:
+    if car is not None and car.plan_time and point.soc >= car.plan_soc and point.vehicle_tells_soc:
         car.plan_soc, car.plan_time = 0, ""
         point.changed = True
     goal = _choose_goal(point, at) if _has_plan(point) else None

@@ -174,11 +174,6 @@ class Loadpoint(loadpoint.Loadpoint):
     gives_reason: bool = False
 
     @property
-    def knows_soc(self) -> bool:
-        """Whether evcc plans by SoC here (limitEnergy then has no effect)."""
-        return self.vehicle_tells_soc
-
-    @property
     def cells_kwh(self) -> float:
         """The vehicle's capacity seen from the wallbox, losses as learnt (§12, §13)."""
         learnt_kwh = self.estimate.step_wh / 10.0 if self.estimate is not None else 0.0
@@ -251,6 +246,10 @@ class Home:
     def loadpoints(self) -> list[Loadpoint]:
         """evcc's loadpoints."""
         return self.site.loadpoints
+
+    def flow(self) -> None:
+        """What flows now, in the weather that lasts."""
+        home.flow(self.house, self.boxes, self.house.load_w, self.house.pv_w)
 
     def find_car(self, name: str) -> Car | None:
         """A car that evcc is configured to know."""

@@ -14,18 +14,7 @@ from engine.settings import CarSettings
 from sim import evcc_life
 from sim.evcc_home import Car, Home
 from sim.evcc_tariffs import Tariffs
-from sim.scenario import FaultName, Happening, World
-
-FAULTS = {
-    "grid_error": "grid",
-    "pv_error": "pv",
-    "soc_error": "soc",
-    "battery_error": "battery",
-    "charger_error": "charger",
-    "tariff_error": "tariff",
-    "nan": "nan",
-    "battery_write_error": "battery_write",
-}
+from sim.scenario import FAULTS, FaultName, Happening, World
 
 
 class People:
@@ -149,7 +138,7 @@ class People:
         home = self._home
         parts = key.split(".")
         if key in FAULTS:
-            setattr(home.faults, FAULTS[key], bool(value))
+            setattr(home.faults, key.removesuffix("_error"), bool(value))
             self._tariffs.source_fails(home.faults.tariff, at_s)
         elif key == "battery.soc_pct" and home.has_battery:
             home.house.battery_kwh = home.house.capacity_kwh * _number(key, value) / 100.0

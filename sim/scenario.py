@@ -12,14 +12,12 @@ Current = Annotated[float, msgspec.Meta(ge=1, le=63)]
 Phases = Annotated[int, msgspec.Meta(ge=1, le=3)]
 
 
-FaultName = Annotated[
-    str,
-    msgspec.Meta(
-        pattern="^(grid_error|pv_error|soc_error|battery_error|charger_error|tariff_error|nan"
-        "|battery_write_error)$"
-    ),
-]
+FAULTS = (
+    "grid_error", "pv_error", "soc_error", "battery_error", "charger_error", "tariff_error", "nan",
+    "battery_write_error",
+)  # fmt: skip
 """What can fail at a device, as evcc meets it; `nan`: grid currents that are not a number."""
+FaultName = Annotated[str, msgspec.Meta(pattern=f"^({'|'.join(FAULTS)})$")]
 
 
 class SimBattery(Value, frozen=True):

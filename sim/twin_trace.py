@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import msgspec
 
 from engine.settings import Pct
-from sim.scenario import Current, Phases
+from sim.scenario import FAULTS, Current, Phases
 
 BACKWARDS_S = 0.05
 """A line that took a moment may stand after the next one, with its earlier time; not by more."""
@@ -26,10 +26,6 @@ Size = Annotated[float, msgspec.Meta(gt=0, le=1000)]
 Seconds = Annotated[str, msgspec.Meta(pattern=r"^\d+(\.\d+)?s$")]
 Told = str | bool | int | float | None
 
-FAULTS = (
-    "grid_error", "pv_error", "soc_error", "battery_error", "charger_error", "tariff_error", "nan",
-    "battery_write_error",
-)  # fmt: skip
 PLAIN_KEYS = ("pv_w", "load_w", "battery.soc_pct", *FAULTS)
 CAR_KEYS = ("soc_pct", "refuses", "own_limit_pct", "cloud_error")
 

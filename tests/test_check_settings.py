@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from engine.check import look, look_around
+from engine.check import look
 from engine.check_battery import Outcome
 from engine.check_word import NoWordError, check_and_end, keep, write_with_word
 from engine.check_write import Report, Tried
@@ -265,7 +265,7 @@ def test_a_signal_ends_it_in_good_order(tmp_path: Path, by: signal.Signals) -> N
         found, stopped = write_with_word(
             config, tmp_path / "f", found, site, yes=True, say=lambda _: None, clock=clock
         )
-        again = look_around(config)
+        again, _ = look(config)
     finally:
         server.stop()
     assert stopped

@@ -18,7 +18,7 @@ from engine.loadpoint import (
     Loadpoint,
     Site,
 )
-from engine.regulator import battery, battery_done, flexible_w, read, reserved_w, site_power
+from engine.regulator import battery, flexible_w, read, reserved_w, run_battery, site_power
 from tests.make_homes import a_box, a_point, a_site, charging_point, switching
 
 
@@ -233,9 +233,8 @@ def test_leaving_takes_one_cycle_and_then_its_own_wish_is_back() -> None:
     for expired in (False, False, True, True, True):
         if expired:
             site.external = UNKNOWN
-        wanted = battery(site, [FAST])
+        run_battery(site, [FAST], House())
         seen.append(site.battery_order)
-        battery_done(site, wanted)
     assert seen == [CHARGE, UNKNOWN, NORMAL, HOLD, UNKNOWN]
     assert (site.battery_mode, site.external_at_s) == (HOLD, UNSET)
 
@@ -243,5 +242,7 @@ def test_leaving_takes_one_cycle_and_then_its_own_wish_is_back() -> None:
 def test_a_mode_set_again_before_the_cycle_of_leaving_stays() -> None:
     site = a_site(has_battery=True, external=CHARGE, external_at_s=0.0, battery_mode=CHARGE)
     site.external = HOLD
-    battery_done(site, battery(site, []))
+    house = House(mode=CHARGE)
+    run_battery(site, [], house)
+    assert house.mode == HOLD
     assert (site.battery_mode, site.external_at_s) == (HOLD, 0.0)
