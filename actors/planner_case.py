@@ -20,6 +20,7 @@ BAND_EUR_KWH = 0.03
 DELAY_SHARE = 0.02
 """Lost per slot of delay once a car is late, of what an unmet kWh costs."""
 LATE_SHARE = 0.6
+WEAK_EUR_KWH = 2e-4
 CAR_BONUS_EUR_KWH = 0.001
 """A car without deadline takes energy at its usual cheap price rather than never."""
 
@@ -34,6 +35,8 @@ class Case(NamedTuple):
     deadlines: tuple[int | None, ...]
     worth: Array
     """(cars, slots): what one kWh into that car in that slot is worth, EUR."""
+    least: Array
+    """(cars, slots): kWh below which a car charges nothing, and less than it needs."""
     end_value: float
     car_end_value: float
     data: dict[str, Array | float]
@@ -54,15 +57,15 @@ def case_of(problem: Problem, grid: Grid, prices: Prices) -> Case:
     n, hours = len(problem.load_kw), grid.hours
     net = (np.array(problem.load_kw) - np.array(problem.pv_kw)) * hours
     surplus = np.maximum(-net, 0.0)
-    # who is paid for export more than import costs would buy and sell without end: the direction
-    # of such slots is found with equal prices first (`_pay_for_export`)
-    sell = np.minimum(prices.sell, prices.buy)
+    sell = prices.sell
     cheap = _marginal(prices, surplus)
     car_end = round(float(np.quantile(cheap, 0.25, method="lower")) + CAR_BONUS_EUR_KWH, 6)
     deadlines = tuple(deadline_of(car, grid) for car in problem.cars)
     tie = _tie(n)
     # in a gap nobody knows whether it pays: only sun, unless a departure asks for more (INV-18)
-    usual = np.where(prices.gap, np.minimum(car_end, sell + CAR_BONUS_EUR_KWH), car_end)
+    usual = np.where(
+        prices.gap, np.minimum(car_end, np.minimum(sell, prices.buy) + CAR_BONUS_EUR_KWH), car_end
+    )
     worth = np.array(
         [
             _worth(car, last, problem.unmet_eur_kwh, usual)
@@ -72,6 +75,9 @@ def case_of(problem: Problem, grid: Grid, prices: Prices) -> Case:
     for k, car in enumerate(problem.cars):
         worth[k, 0] += problem.cars_offset_eur_kwh * car.efficiency
     zero, endless = np.zeros(n), np.full(n, 1e6)
+    least = np.array(
+        [np.minimum(min(car.min_kw, car.max_kw) * hours, car.need_kwh) for car in problem.cars]
+    ).reshape(len(problem.cars), n)
     data: dict[str, Array | float] = {
         "net_load": net,
         "grid_import_cost": MONEY_SCALE * prices.buy,
@@ -87,14 +93,15 @@ def case_of(problem: Problem, grid: Grid, prices: Prices) -> Case:
         cars_max = cars_max + most
         data |= {
             f"car{k}_cost": MONEY_SCALE
-            * ((1.2 + 0.1 * k) * tie + CHEAP_SHARE * prices.buy - worth[k]),
+            * ((1.2 + 0.1 * k) * tie + CHEAP_SHARE * prices.buy - worth[k] + _weak(surplus, least[k])),
             f"car{k}_min": zero,
             f"car{k}_max": most,
+            f"car{k}_beyond": _beyond(surplus, least[k]),
             f"car{k}_need": max(0.0, car.need_kwh),
         }
     end = _add_store(data, problem, grid, prices, cars_max)
     _add_limits(data, problem, hours, surplus)
-    return Case(problem, grid, prices, surplus, deadlines, worth, end, car_end, data)
+    return Case(problem, grid, prices, surplus, deadlines, worth, least, end, car_end, data)
 
 
 def _add_store(
@@ -142,6 +149,18 @@ def _add_store(
         "above_min": zero,
     }
     return end_value
+
+
+def _beyond(surplus: Array, least: Array) -> Array:
+    """The share of a car's power that a sun below its minimum power leaves to grid and battery."""
+    sunny = surplus > TINY_KWH
+    return np.where(sunny, np.maximum(0.0, 1.0 - surplus / np.maximum(least, TINY_KWH)), 0.0)
+
+
+def _weak(surplus: Array, least: Array) -> Array:
+    """EUR per kWh by slot: of equal sun the one that is enough for a car's minimum power."""
+    short: Array = 1.0 - np.minimum(surplus / np.maximum(least, TINY_KWH), 1.0)
+    return np.where(surplus > TINY_KWH, WEAK_EUR_KWH * short, 0.0)
 
 
 def _tie(n: int) -> Array:

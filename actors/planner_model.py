@@ -38,10 +38,8 @@ class Model(NamedTuple):
     problem: Any
     parameters: dict[str, Any]
     variables: dict[str, Any]
-    dynamics: Any
-    """The rows of stored energy (None without battery); their duals are the energy's value."""
-    needs: tuple[Any, ...]
-    """One row per car: no more than it needs."""
+    rows: dict[str, Any]
+    """The rows whose right-hand side is this parameter alone: their duals are its shadow price."""
 
 
 def write_model(shape: Structure) -> Model:
@@ -77,7 +75,7 @@ def write_model(shape: Structure) -> Model:
     taken = v["grid_export"] - v["grid_import"]
     if shape.limits:
         taken = taken + v["export_over"] - v["import_over"]
-    dynamics = None
+    named: dict[str, Any] = {}
     if shape.battery:
         taken = taken + v["charge"] - v["discharge"]
         p["start"] = cp.Parameter(n, name="start")
@@ -88,15 +86,27 @@ def write_model(shape: Structure) -> Model:
         dynamics = (
             stored - before - p["into"] * v["charge"] + p["out_of"] * v["discharge"] == p["start"]
         )
-        rows.append(dynamics)
+        named["start"] = dynamics
         if shape.soft_band:
             p["band_min"], p["band_max"] = cp.Parameter(), cp.Parameter()
             rows += [stored + v["below"] >= p["band_min"], stored - v["above"] <= p["band_max"]]
-    needs = []
+    drawn = v["grid_import"]
+    if shape.limits:
+        drawn = drawn + v["import_over"]
+    if shape.battery:
+        drawn = drawn + v["discharge"]
+    # What cars draw beyond a sun that is too weak for their minimum power: the hull of "nothing,
+    # or at least the minimum". Without it the program takes any crumb of sun.
+    beyond = 0.0
+    for k in range(shape.cars):
+        p[f"car{k}_beyond"] = cp.Parameter(n, name=f"car{k}_beyond", nonneg=True)
+        beyond = beyond + cp.multiply(p[f"car{k}_beyond"], v[f"car{k}"])
+    if shape.cars:
+        rows.append(drawn >= beyond)
     for k in range(shape.cars):
         taken = taken + v[f"car{k}"]
         p[f"car{k}_need"] = cp.Parameter(name=f"car{k}_need")
-        needs.append(cp.sum(v[f"car{k}"]) <= p[f"car{k}_need"])
-    rows += [*needs, taken + p["net_load"] == 0]
+        named[f"car{k}_need"] = cp.sum(v[f"car{k}"]) <= p[f"car{k}_need"]
+    rows += [*named.values(), taken + p["net_load"] == 0]
     problem = cp.Problem(cp.Minimize(sum(costs)), rows)
-    return Model(problem, p, v, dynamics, tuple(needs))
+    return Model(problem, p, v, named)

@@ -1,32 +1,24 @@
 """One persistent HiGHS per compiled structure, fed from cvxpy's matrices (planner-speed.md §3.4).
 
-Each plan starts from an empty basis and only its own further solves are warm, so what is said
-depends on the problem alone and never on what this process solved before. `PublicSolver` does the
-same through cvxpy's public path: slower, for the day when a new cvxpy has other insides.
+A plan starts from the basis that it is given, or from none, so what is said depends on the problem
+and that basis alone, never on what this process solved before. `PublicProgram` does the same
+through cvxpy's public path: slower, for the day when a new cvxpy has other insides.
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
-from actors.planner_model import Array, Model, Structure, write_model
+from actors.planner_model import Array, Ints, Model
 
 Data = Mapping[str, Array | float]
+WORK_PER_SOLVE = 20
+"""A solve counts as so many simplex iterations, for what it costs beside them."""
 
 
 class SolveFailedError(RuntimeError):
     """The solver ended with anything but an optimal solution."""
-
-
-class Found(NamedTuple):
-    """A solution: kWh by variable, and shadow prices in the model's money (thousandths)."""
-
-    values: dict[str, Array]
-    stored_value: Array | None
-    """What one more stored kWh at the end of each slot saves."""
-    need_value: tuple[float, ...]
-    """Per car: what one kWh that it may take is worth beyond its price (0: it gets enough)."""
 
 
 class Meter:
@@ -44,34 +36,124 @@ class Meter:
         self.solves += 1
 
 
-class Solver(Protocol):
-    """A compiled structure that can be solved for any data."""
+class Program(Protocol):
+    """A compiled linear program; `columns` says where each variable lies in `x`.
 
-    def solve(self, data: Data, *, warm: bool) -> Found:
-        """Solve; `warm` goes on from this object's last solve. Raises SolveFailedError."""
+    `work` counts simplex iterations and solves since `load`, the same on every machine.
+    """
+
+    columns: dict[str, slice]
+    lower: Array
+    upper: Array
+    x: Array
+    work: int
+
+    def load(self, data: Data, basis: bytes = b"") -> None:
+        """Take new data; the next solve starts from `basis`, or from none."""
+
+    def bound(self, at: Ints, lower: Array, upper: Array) -> None:
+        """Set the bounds of these columns."""
+
+    def cost(self, at: Ints, cost: Array) -> None:
+        """Set the costs of these columns."""
+
+    def run(self) -> float | None:
+        """Solve from where it stands; the objective, or None where there is no solution.
+
+        Raises SolveFailedError.
+        """
+
+    def slopes(self, *names: str) -> tuple[Array, ...]:
+        """How the objective rises with these parameters on right-hand sides: shadow prices."""
+
+    def basis(self) -> bytes:
+        """The last solution's basis, to start another from."""
 
 
-def make_solver(shape: Structure, meter: Meter) -> Solver:
-    """The fast solver, or the public one where this cvxpy's insides are not as expected."""
+def make_program(model: Model, meter: Meter) -> Program:
+    """The fast program, or the public one where this cvxpy's insides are not as expected."""
     try:
-        return FastSolver(shape, meter)
+        return FastProgram(model, meter)
     except (AttributeError, KeyError, TypeError, IndexError, ValueError):
         meter.public += 1
-        return PublicSolver(shape, meter)
+        return PublicProgram(model, meter)
 
 
-class FastSolver:
+class PublicProgram:
+    """The same answers through `Problem.solve`: public interface only, cold each time."""
+
+    def __init__(self, model: Model, meter: Meter) -> None:
+        self._model, self._meter = model, meter
+        self.columns: dict[str, slice] = {}
+        first = 0
+        for name, variable in model.variables.items():
+            self.columns[name] = slice(first, first + variable.size)
+            first += variable.size
+        self.lower, self.upper = np.full(first, -np.inf), np.full(first, np.inf)
+        self.x = np.zeros(first)
+        self.work = 0
+
+    def load(self, data: Data, basis: bytes = b"") -> None:
+        """Take new data. `basis` is not used."""
+        for name, parameter in self._model.parameters.items():
+            value = data[name]
+            parameter.value = np.broadcast_to(value, parameter.shape) if parameter.shape else value
+        for name, at in self.columns.items():
+            for bounds, kind, none in ((self.lower, "min", -np.inf), (self.upper, "max", np.inf)):
+                bounds[at] = data.get(f"{name}_{kind}", none)
+        self.work = 0
+
+    def bound(self, at: Ints, lower: Array, upper: Array) -> None:
+        """Set the bounds of these columns. KeyError for one without parameters for them."""
+        self.lower[at], self.upper[at] = lower, upper
+        for name, span in self.columns.items():
+            inside = (at >= span.start) & (at < span.stop)
+            if inside.any():
+                for kind, bounds in (("min", self.lower), ("max", self.upper)):
+                    if f"{name}_{kind}" in self._model.parameters:
+                        self._model.parameters[f"{name}_{kind}"].value = bounds[span].copy()
+
+    def run(self) -> float | None:
+        """Solve from nothing; None where there is no solution. Raises SolveFailedError."""
+        import cvxpy as cp
+
+        problem = self._model.problem
+        try:
+            problem.solve(cp.HIGHS, enforce_dpp=True, threads=1, parallel="off")
+        except cp.error.SolverError as error:
+            raise SolveFailedError(str(error)) from error
+        self._meter.add(float(problem.solver_stats.solve_time or 0.0))
+        self.work += WORK_PER_SOLVE + int(problem.solver_stats.num_iters or 0)
+        if problem.status == cp.INFEASIBLE:
+            return None
+        if problem.status != cp.OPTIMAL:
+            raise SolveFailedError(problem.status)
+        found = [np.ravel(one.value) for one in self._model.variables.values()]
+        self.x = np.concatenate(found)
+        return float(problem.value)
+
+    def slopes(self, *names: str) -> tuple[Array, ...]:
+        """How the objective rises with these parameters on right-hand sides: shadow prices."""
+        rows = self._model.rows
+        return tuple(-np.atleast_1d(np.asarray(rows[name].dual_value)) for name in names)
+
+    def basis(self) -> bytes:
+        """None: each solve is cold."""
+        return b""
+
+
+class FastProgram:
     """The kept maps and one `highspy.Highs` per structure.
 
     Raises what a cvxpy with other insides leads to (AttributeError, KeyError, ValueError ...).
     """
 
-    def __init__(self, shape: Structure, meter: Meter) -> None:
+    def __init__(self, model: Model, meter: Meter) -> None:
         import cvxpy as cp
         import highspy
 
         self._meter = meter
-        model = write_model(shape)
+        self._highspy = highspy
         for parameter in model.parameters.values():
             parameter.value = np.ones(parameter.shape) if parameter.shape else 1.0
         compiled, _, _ = model.problem.get_problem_data(cp.HIGHS, enforce_dpp=True)
@@ -79,14 +161,12 @@ class FastSolver:
         self._at = {
             name: _span(program.param_id_to_col, one) for name, one in model.parameters.items()
         }
-        self._columns = {
+        self.columns = {
             name: _span(program.var_id_to_col, one) for name, one in model.variables.items()
         }
-        self._cars = shape.cars
         self._extract(program, compiled)
-        self._optimal = highspy.HighsModelStatus.kOptimal
-        self._colwise = highspy.MatrixFormat.kColwise
-        self._new_lp = highspy.HighsLp
+        self.lower = self.upper = self.x = np.zeros(self._n)
+        self.work = 0
         self._highs = highs = highspy.Highs()
         for option, value in (
             ("output_flag", False),
@@ -136,85 +216,76 @@ class FastSolver:
         self._equal = kept < program.cone_dims.zero
         self._n, self._m = n, len(kept)
 
-    def _run(self) -> bool:
-        before_s = self._highs.getRunTime()
-        self._highs.run()
-        self._meter.add(self._highs.getRunTime() - before_s)
-        return bool(self._highs.getModelStatus() == self._optimal)
-
-    def solve(self, data: Data, *, warm: bool) -> Found:
-        """Solve; `warm` goes on from this object's last solve. Raises SolveFailedError."""
-        theta, highs = self._theta, self._highs
+    def load(self, data: Data, basis: bytes = b"") -> None:
+        """Take new data; the next solve starts from `basis`, or from none."""
+        theta, highs, n, m = self._theta, self._highs, self._n, self._m
         for name, at in self._at.items():
             theta[at] = data[name]
-        n, m = self._n, self._m
         lower, upper = np.full(n, -np.inf), np.full(n, np.inf)
         lower[self._below], upper[self._above] = self._lower @ theta, self._upper @ theta
         cost, right = self._cost @ theta, self._right @ theta
-        row_lower = np.where(self._equal, right, -np.inf)
-        if warm:
-            columns, rows = np.arange(n, dtype=np.int32), np.arange(m, dtype=np.int32)
-            highs.changeColsCost(n, columns, cost)
-            highs.changeColsBounds(n, columns, lower, upper)
-            highs.changeRowsBounds(m, rows, row_lower, right)
-        else:
-            lp = self._new_lp()
-            lp.num_col_, lp.num_row_, lp.col_cost_ = n, m, cost
-            lp.col_lower_, lp.col_upper_ = lower, upper
-            lp.row_lower_, lp.row_upper_ = row_lower, right
-            lp.a_matrix_.format_ = self._colwise
-            lp.a_matrix_.start_, lp.a_matrix_.index_ = self._starts, self._rows
-            lp.a_matrix_.value_ = self._matrix @ theta
-            highs.clearSolver()
-            highs.passModel(lp)
-        if not self._run() and warm:  # a degenerate basis (seen: "Unknown"): once more from nothing
-            highs.clearSolver()
-            self._run()
-        if highs.getModelStatus() != self._optimal:
-            raise SolveFailedError(highs.modelStatusToString(highs.getModelStatus()))
-        solution = highs.getSolution()
-        x = np.asarray(solution.col_value)
-        slopes = self._right_t @ np.asarray(solution.row_dual)
-        return Found(
-            values={name: x[at] for name, at in self._columns.items()},
-            stored_value=-slopes[self._at["start"]] if "start" in self._at else None,
-            need_value=tuple(
-                -float(slopes[self._at[f"car{k}_need"]][0]) for k in range(self._cars)
-            ),
-        )
+        lp = self._highspy.HighsLp()
+        lp.num_col_, lp.num_row_, lp.col_cost_ = n, m, cost
+        lp.col_lower_, lp.col_upper_ = lower, upper
+        lp.row_lower_, lp.row_upper_ = np.where(self._equal, right, -np.inf), right
+        lp.a_matrix_.format_ = self._highspy.MatrixFormat.kColwise
+        lp.a_matrix_.start_, lp.a_matrix_.index_ = self._starts, self._rows
+        lp.a_matrix_.value_ = self._matrix @ theta
+        highs.clearSolver()
+        highs.passModel(lp)
+        if len(basis) == n + m:
+            highs.setBasis(self._decoded(basis))
+        self.lower, self.upper, self.work = lower, upper, 0
+
+    def bound(self, at: Ints, lower: Array, upper: Array) -> None:
+        """Set the bounds of these columns."""
+        self.lower[at], self.upper[at] = lower, upper
+        self._highs.changeColsBounds(len(at), at.astype(np.int32), lower, upper)
+
+    def cost(self, at: Ints, cost: Array) -> None:
+        """Set the costs of these columns."""
+        self._highs.changeColsCost(len(at), at.astype(np.int32), cost)
+
+    def run(self) -> float | None:
+        """Solve from where it stands; None where there is no solution. Raises SolveFailedError."""
+        highs, status = self._highs, self._highspy.HighsModelStatus
+        for attempt in range(2):
+            before_s = highs.getRunTime()
+            highs.run()
+            self._meter.add(highs.getRunTime() - before_s)
+            info = highs.getInfo()
+            self.work += WORK_PER_SOLVE + max(0, info.simplex_iteration_count)
+            found = highs.getModelStatus()
+            if found == status.kOptimal:
+                self.x = np.asarray(highs.getSolution().col_value)
+                return float(info.objective_function_value)
+            if found == status.kInfeasible:
+                return None
+            if attempt == 0:  # a degenerate basis (seen: "Unknown"): once more from nothing
+                highs.clearSolver()
+        raise SolveFailedError(highs.modelStatusToString(highs.getModelStatus()))
+
+    def slopes(self, *names: str) -> tuple[Array, ...]:
+        """How the objective rises with these parameters on right-hand sides: shadow prices."""
+        slopes = self._right_t @ np.asarray(self._highs.getSolution().row_dual)
+        return tuple(slopes[self._at[name]] for name in names)
+
+    def basis(self) -> bytes:
+        """The last solution's basis: one byte for each column and row."""
+        basis = self._highs.getBasis()
+        return bytes(int(one) for one in (*basis.col_status, *basis.row_status))
+
+    def _decoded(self, coded: bytes) -> Any:
+        kinds = self._highspy.HighsBasisStatus
+        known = [kinds(k) for k in range(5)]
+        basis = self._highspy.HighsBasis()
+        statuses = [known[k] for k in coded]
+        basis.col_status, basis.row_status = statuses[: self._n], statuses[self._n :]
+        basis.valid = True
+        return basis
 
 
 def _span(first: Mapping[int, int], thing: Any) -> slice:
     """Where a variable or parameter lies in its vector."""
     start = int(first[thing.id])
     return slice(start, start + int(thing.size))
-
-
-class PublicSolver:
-    """The same answers through `Problem.solve`: public interface only, cold each time."""
-
-    def __init__(self, shape: Structure, meter: Meter) -> None:
-        self._meter = meter
-        self._model: Model = write_model(shape)
-
-    def solve(self, data: Data, *, warm: bool) -> Found:
-        """Solve from nothing, whatever `warm` says. Raises SolveFailedError."""
-        import cvxpy as cp
-
-        model = self._model
-        for name, parameter in model.parameters.items():
-            value = data[name]
-            parameter.value = np.broadcast_to(value, parameter.shape) if parameter.shape else value
-        try:
-            model.problem.solve(cp.HIGHS, enforce_dpp=True, threads=1, parallel="off")
-        except cp.error.SolverError as error:
-            raise SolveFailedError(str(error)) from error
-        if model.problem.status != cp.OPTIMAL:
-            raise SolveFailedError(model.problem.status)
-        self._meter.add(float(model.problem.solver_stats.solve_time or 0.0))
-        dynamics = model.dynamics
-        return Found(
-            values={name: np.asarray(one.value) for name, one in model.variables.items()},
-            stored_value=None if dynamics is None else np.asarray(dynamics.dual_value),
-            need_value=tuple(float(row.dual_value) for row in model.needs),
-        )

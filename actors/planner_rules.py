@@ -1,0 +1,147 @@
+"""What a plan has to respect that a linear program cannot say, as rules for the search.
+
+A car draws nothing or at least its minimum power; the battery has one direction, and so has the
+grid; the battery never feeds the grid; nothing is bought for battery or car where that is not
+permitted (INV-09, INV-11, INV-13, INV-18). Energies in kWh per slot.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actors.planner_case import TINY_KWH, Case
+from actors.planner_model import Array, Ints
+from actors.planner_search import Choice, Way
+
+Bools = NDArray[np.bool_]
+
+
+class Pair(NamedTuple):
+    """Two flows of which only one may be above zero, in the slots of `where`.
+
+    Columns have one row per part of a flow (what is bought within the limit, and beyond).
+    """
+
+    one: Ints
+    other: Ints
+    where: Bools
+
+
+class PlanRules:
+    """The rules of one case, over the columns of its program."""
+
+    def __init__(self, case: Case, columns: dict[str, slice], permitted: Bools) -> None:
+        self.start: tuple[int, ...] = ()
+        self._at = {name: np.arange(at.start, at.stop) for name, at in columns.items()}
+        self._cars = [self._at[f"car{k}"] for k in range(len(case.problem.cars))]
+        self._least = case.least
+        pairs = self._pairs(case, permitted)
+        self.sells = tuple(pairs[:1]) if pairs[0].where.any() else ()
+        self.others = tuple(one for one in pairs[1:] if one.where.any())
+
+    def _pairs(self, case: Case, permitted: Bools) -> list[Pair]:
+        at, store, n = self._at, case.problem.store, len(case.grid.starts)
+        bought = [at["grid_import"]]
+        sold = [at["grid_export"]]
+        if "import_over" in at:
+            bought.append(at["import_over"])
+            sold.append(at["export_over"])
+        buy, sell = np.stack(bought), np.stack(sold)
+        pairs = [Pair(buy, sell, case.prices.sell > case.prices.buy)]
+        for k, own in enumerate(self._cars):
+            pairs.append(Pair(own[None], buy, ~permitted[k]))
+        if store is None:
+            return pairs
+        into, out_of = at["charge"][None], at["discharge"][None]
+        barred = case.prices.gap | (not (store.grid_charging and store.controllable))
+        everywhere = np.ones(n, dtype=bool)
+        return [
+            *pairs,
+            Pair(into, out_of, everywhere),
+            Pair(out_of, sell, everywhere),
+            Pair(into, buy, barred),
+        ]
+
+    @property
+    def pairs(self) -> tuple[Pair, ...]:
+        """All of which only one may flow."""
+        return (*self.sells, *self.others)
+
+    def semicontinuous(self) -> list[tuple[int, float]]:
+        """Columns that are zero or at least so much."""
+        return [
+            (int(at), float(least))
+            for own, leasts in zip(self._cars, self._least, strict=True)
+            for at, least in zip(own, leasts, strict=True)
+            if least > TINY_KWH
+        ]
+
+    def broken(self, x: Array, lower: Array, upper: Array, state: tuple[int, ...]) -> Choice | None:
+        """The ways out of the rule that is broken most clearly, or None.
+
+        First whether a slot sells or buys where that pays; then the cars; last what the program did
+        to get around their minimum power.
+        """
+        return (
+            self._pair(self.sells, x, lower, state)
+            or self._car(x, upper, state)
+            or self._pair(self.others, x, lower, state)
+        )
+
+    def _pair(
+        self, pairs: tuple[Pair, ...], x: Array, lower: Array, state: tuple[int, ...]
+    ) -> Choice | None:
+        best, found = -1.0, None
+        for pair in pairs:
+            one, other = x[pair.one].sum(axis=0), x[pair.other].sum(axis=0)
+            both = pair.where & (one > TINY_KWH) & (other > TINY_KWH)
+            if both.any():
+                clear = np.where(both, np.abs(one - other) / (one + other + TINY_KWH), -1.0)
+                t = int(np.argmax(clear))
+                if clear[t] > best:
+                    best = float(clear[t])
+                    found = _ways(pair, t, bool(one[t] >= other[t]), lower, state)
+        return found
+
+    def _car(self, x: Array, upper: Array, state: tuple[int, ...]) -> Choice | None:
+        best, found = -1.0, None
+        for k, own in enumerate(self._cars):
+            kwh, least = x[own], self._least[k]
+            weak = (kwh > TINY_KWH) & (kwh < least - TINY_KWH)
+            if weak.any():
+                share = np.where(weak, kwh / np.maximum(least, TINY_KWH), -1.0)
+                t = int(np.argmax(share))
+                if share[t] > best:
+                    best = float(share[t])
+                    found = _on_or_off(own, t, least, kwh, upper, state)
+        return found
+
+
+def _ways(
+    pair: Pair, t: int, first: bool, lower: Array, state: tuple[int, ...]
+) -> Choice:
+    """None of the one, or none of the other; what has to be on is left."""
+    ways = []
+    for keep, drop in ((pair.one, pair.other), (pair.other, pair.one)):
+        at = drop[:, t]
+        if not (lower[at] > TINY_KWH).any():
+            zero = np.zeros(len(at))
+            ways.append(Way(at, zero, zero, state))
+    if len(ways) == 2 and not first:
+        ways.reverse()
+    return Choice(tuple(ways))
+
+
+def _on_or_off(
+    own: Ints, t: int, least: Array, kwh: Array, upper: Array, state: tuple[int, ...]
+) -> Choice:
+    """At least its minimum in slot `t`, or nothing; or nothing more anywhere than where it is on."""
+    column, zero = own[t : t + 1], np.zeros(1)
+    off = Way(column, zero, zero, state)
+    if least[t] > upper[own[t]] + TINY_KWH:
+        return Choice((off,))
+    on = Way(column, least[t : t + 1], upper[column].copy(), state)
+    rest = own[kwh < least - TINY_KWH]
+    nothing = np.zeros(len(rest))
+    return Choice((on, off), Way(rest, nothing, nothing, state))
