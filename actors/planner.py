@@ -11,19 +11,18 @@ from typing import NamedTuple
 import numpy as np
 
 from actors.execution import PRICE_EUR_KWH, Flows
+from actors.planner_calm import calmed
 from actors.planner_case import TINY_KWH, Case, case_of, structure_of
 from actors.planner_model import MONEY_SCALE, Array, Structure, write_model
 from actors.planner_problem import Grid, Prices, Problem, grid_of, prices_of
 from actors.planner_report import plan_of
-from actors.planner_rules import Bools, PlanRules
+from actors.planner_rules import PlanRules
 from actors.planner_search import Budget, Searched, search
 from actors.planner_solver import Meter, Program, PublicProgram, SolveFailedError, make_program
 from engine.values import Plan
 
 KEPT_STRUCTURES = 8
 CENT = MONEY_SCALE / 100
-PERMITTED_EUR_KWH, PERMITTED_SHARE = 0.01, 0.05
-"""So far above what its energy is worth in the relaxed plan a car may still be bought for."""
 BUDGET = Budget(easy=0.3 * CENT, good=0.02 * CENT, enough=2 * CENT, work=6_000, most_work=400_000)
 
 
@@ -96,27 +95,14 @@ class Planner:
         case = case_of(problem, grid, prices)
         program = self._program(structure_of(problem))
         program.load(case.data)
-        if program.run() is None:
-            raise SolveFailedError("the relaxed program has no solution")
-        worth = _worth(case, program)
-        permitted = worth * (1 + PERMITTED_SHARE) + PERMITTED_EUR_KWH >= prices.buy
-        _bar(case, program, permitted)
-        found = search(program, PlanRules(case, program.columns, permitted), budget)
+        rules = PlanRules(case, program.columns)
+        found = calmed(case, program, rules, search(program, rules, budget))
         everything = np.arange(len(found.x))
         program.bound(everything, found.lower, found.upper)
         program.run()
-        stored = -program.slopes("start")[0] if "start" in case.data else None
+        stored = -program.slopes("start")[0] / MONEY_SCALE if problem.store else None
         values = {name: found.x[at] for name, at in program.columns.items()}
-        worth = np.where(permitted & (_cars(case, values) > TINY_KWH), np.maximum(worth, prices.buy), worth)
-        return Solved(case, found, values, None if stored is None else stored / MONEY_SCALE, worth)
-
-
-def _bar(case: Case, program: Program, permitted: Bools) -> None:
-    """Where the grid is not permitted a car takes the sun, or the battery's at minimum power."""
-    for k in range(len(case.problem.cars)):
-        at = np.arange(program.columns[f"car{k}"].start, program.columns[f"car{k}"].stop)
-        most = np.where(permitted[k], np.inf, np.maximum(case.surplus, case.least[k]))
-        program.bound(at, program.lower[at], np.minimum(program.upper[at], most))
+        return Solved(case, found, values, stored, _worth(case, program, values))
 
 
 def _cars(case: Case, values: dict[str, Array]) -> Array:
@@ -125,12 +111,16 @@ def _cars(case: Case, values: dict[str, Array]) -> Array:
     return np.array(rows).reshape(len(rows), len(case.grid.starts))
 
 
-def _worth(case: Case, program: Program) -> Array:
-    """(cars, slots): what a kWh may cost at most, EUR, so that the car takes it."""
+def _worth(case: Case, program: Program, values: dict[str, Array]) -> Array:
+    """(cars, slots): what a kWh may cost at most, EUR, so that the car takes it.
+
+    At least the price of what the plan itself buys for it: that is worth it.
+    """
     names = [f"car{k}_need" for k in range(len(case.problem.cars))]
     need = -np.array(program.slopes(*names)).reshape(len(names), 1)
     worth: Array = case.worth - need / MONEY_SCALE
-    return worth
+    bought = (_cars(case, values) > TINY_KWH) & (values["grid_import"] > TINY_KWH)
+    return np.where(bought & case.permitted, np.maximum(worth, case.prices.buy), worth)
 
 
 def _flows(solved: Solved) -> Flows:

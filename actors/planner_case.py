@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from actors.planner_model import MONEY_SCALE, Array, Structure
 from actors.planner_problem import CarNeed, Grid, Prices, Problem, Store
@@ -20,6 +21,8 @@ BAND_EUR_KWH = 0.03
 DELAY_SHARE = 0.02
 """Lost per slot of delay once a car is late, of what an unmet kWh costs."""
 LATE_SHARE = 0.6
+FIXED = 1.25
+"""A car whose powers are so near to each other charges for a part of a slot instead of weakly."""
 WEAK_EUR_KWH = 2e-4
 CAR_BONUS_EUR_KWH = 0.001
 """A car without deadline takes energy at its usual cheap price rather than never."""
@@ -37,6 +40,9 @@ class Case(NamedTuple):
     """(cars, slots): what one kWh into that car in that slot is worth, EUR."""
     least: Array
     """(cars, slots): kWh below which a car charges nothing, and less than it needs."""
+    permitted: NDArray[np.bool_]
+    """(cars, slots): whether its energy is worth the tariff there; elsewhere it takes sun (INV-13),
+    or what the house battery gives at its minimum power."""
     end_value: float
     car_end_value: float
     data: dict[str, Array | float]
@@ -74,10 +80,13 @@ def case_of(problem: Problem, grid: Grid, prices: Prices) -> Case:
     ).reshape(len(problem.cars), n)
     for k, car in enumerate(problem.cars):
         worth[k, 0] += problem.cars_offset_eur_kwh * car.efficiency
+    permitted = worth >= prices.buy
     zero, endless = np.zeros(n), np.full(n, 1e6)
-    least = np.array(
+    draws = np.array(
         [np.minimum(min(car.min_kw, car.max_kw) * hours, car.need_kwh) for car in problem.cars]
     ).reshape(len(problem.cars), n)
+    fixed = np.array([car.max_kw < FIXED * car.min_kw for car in problem.cars], dtype=bool)
+    least = np.where(fixed[:, None], 0.0, draws)
     data: dict[str, Array | float] = {
         "net_load": net,
         "grid_import_cost": MONEY_SCALE * prices.buy,
@@ -90,18 +99,19 @@ def case_of(problem: Problem, grid: Grid, prices: Prices) -> Case:
     cars_max = zero
     for k, car in enumerate(problem.cars):
         most = car.max_kw * hours
+        most = np.where(permitted[k], most, np.minimum(most, np.maximum(surplus, draws[k])))
         cars_max = cars_max + most
         data |= {
             f"car{k}_cost": MONEY_SCALE
-            * ((1.2 + 0.1 * k) * tie + CHEAP_SHARE * prices.buy - worth[k] + _weak(surplus, least[k])),
+            * ((1.2 + 0.1 * k) * tie + CHEAP_SHARE * prices.buy - worth[k] + _weak(surplus, draws[k])),
             f"car{k}_min": zero,
             f"car{k}_max": most,
-            f"car{k}_beyond": _beyond(surplus, least[k]),
+            f"car{k}_beyond": _beyond(surplus, draws[k]),
             f"car{k}_need": max(0.0, car.need_kwh),
         }
     end = _add_store(data, problem, grid, prices, cars_max)
     _add_limits(data, problem, hours, surplus)
-    return Case(problem, grid, prices, surplus, deadlines, worth, least, end, car_end, data)
+    return Case(problem, grid, prices, surplus, deadlines, worth, least, permitted, end, car_end, data)
 
 
 def _add_store(

@@ -58,6 +58,13 @@ class CarNeed(Value, frozen=True):
     """Charge at full power from now on, whatever it costs."""
 
 
+class Charged(Value, frozen=True):
+    """The slots (by start) in which the last plan charged at a loadpoint."""
+
+    loadpoint: str
+    starts: tuple[Utc, ...]
+
+
 class Problem(Value, frozen=True):
     """Everything that a plan depends on. Series have one number per slot from `at` on."""
 
@@ -87,6 +94,8 @@ class Problem(Value, frozen=True):
     """The tariff fails: what it once published decides nothing (INV-18)."""
     battery_before: BatteryMode | None = None
     """The mode that the last plan asked for, which stays where it hardly matters."""
+    before: tuple[Charged, ...] = ()
+    """Where the last plan charged, which stays where it hardly matters."""
 
 
 class Grid(NamedTuple):

@@ -17,6 +17,9 @@ from actors.planner_search import Choice, Way
 Bools = NDArray[np.bool_]
 
 
+CARS_FIRST = 0
+
+
 class Pair(NamedTuple):
     """Two flows of which only one may be above zero, in the slots of `where`.
 
@@ -31,16 +34,17 @@ class Pair(NamedTuple):
 class PlanRules:
     """The rules of one case, over the columns of its program."""
 
-    def __init__(self, case: Case, columns: dict[str, slice], permitted: Bools) -> None:
-        self.start: tuple[int, ...] = ()
+    def __init__(self, case: Case, columns: dict[str, slice]) -> None:
+        self.orders = 2
         self._at = {name: np.arange(at.start, at.stop) for name, at in columns.items()}
         self._cars = [self._at[f"car{k}"] for k in range(len(case.problem.cars))]
-        self._least = case.least
-        pairs = self._pairs(case, permitted)
+        self.least = case.least
+        self.most = [np.asarray(case.data[f"car{k}_max"]) for k in range(len(self._cars))]
+        pairs = self._pairs(case)
         self.sells = tuple(pairs[:1]) if pairs[0].where.any() else ()
         self.others = tuple(one for one in pairs[1:] if one.where.any())
 
-    def _pairs(self, case: Case, permitted: Bools) -> list[Pair]:
+    def _pairs(self, case: Case) -> list[Pair]:
         at, store, n = self._at, case.problem.store, len(case.grid.starts)
         bought = [at["grid_import"]]
         sold = [at["grid_export"]]
@@ -50,7 +54,7 @@ class PlanRules:
         buy, sell = np.stack(bought), np.stack(sold)
         pairs = [Pair(buy, sell, case.prices.sell > case.prices.buy)]
         for k, own in enumerate(self._cars):
-            pairs.append(Pair(own[None], buy, ~permitted[k]))
+            pairs.append(Pair(own[None], buy, ~case.permitted[k]))
         if store is None:
             return pairs
         into, out_of = at["charge"][None], at["discharge"][None]
@@ -72,26 +76,25 @@ class PlanRules:
         """Columns that are zero or at least so much."""
         return [
             (int(at), float(least))
-            for own, leasts in zip(self._cars, self._least, strict=True)
+            for own, leasts in zip(self._cars, self.least, strict=True)
             for at, least in zip(own, leasts, strict=True)
             if least > TINY_KWH
         ]
 
-    def broken(self, x: Array, lower: Array, upper: Array, state: tuple[int, ...]) -> Choice | None:
+    def broken(self, x: Array, lower: Array, upper: Array, order: int) -> Choice | None:
         """The ways out of the rule that is broken most clearly, or None.
 
-        First whether a slot sells or buys where that pays; then the cars; last what the program did
-        to get around their minimum power.
+        First whether a slot sells or buys where that pays. Then the cars, and last what the program
+        does to get around their minimum power; in the other order these two change places.
         """
-        return (
-            self._pair(self.sells, x, lower, state)
-            or self._car(x, upper, state)
-            or self._pair(self.others, x, lower, state)
-        )
+        sells = self._pair(self.sells, x, lower)
+        if sells is not None:
+            return sells
+        if order == CARS_FIRST:
+            return self._car(x, upper) or self._pair(self.others, x, lower)
+        return self._pair(self.others, x, lower) or self._car(x, upper)
 
-    def _pair(
-        self, pairs: tuple[Pair, ...], x: Array, lower: Array, state: tuple[int, ...]
-    ) -> Choice | None:
+    def _pair(self, pairs: tuple[Pair, ...], x: Array, lower: Array) -> Choice | None:
         best, found = -1.0, None
         for pair in pairs:
             one, other = x[pair.one].sum(axis=0), x[pair.other].sum(axis=0)
@@ -101,47 +104,43 @@ class PlanRules:
                 t = int(np.argmax(clear))
                 if clear[t] > best:
                     best = float(clear[t])
-                    found = _ways(pair, t, bool(one[t] >= other[t]), lower, state)
+                    found = _ways(pair, t, bool(one[t] >= other[t]), lower)
         return found
 
-    def _car(self, x: Array, upper: Array, state: tuple[int, ...]) -> Choice | None:
+    def _car(self, x: Array, upper: Array) -> Choice | None:
         best, found = -1.0, None
         for k, own in enumerate(self._cars):
-            kwh, least = x[own], self._least[k]
+            kwh, least = x[own], self.least[k]
             weak = (kwh > TINY_KWH) & (kwh < least - TINY_KWH)
             if weak.any():
                 share = np.where(weak, kwh / np.maximum(least, TINY_KWH), -1.0)
                 t = int(np.argmax(share))
                 if share[t] > best:
                     best = float(share[t])
-                    found = _on_or_off(own, t, least, kwh, upper, state)
+                    found = _on_or_off(own, t, least, kwh, upper)
         return found
 
 
-def _ways(
-    pair: Pair, t: int, first: bool, lower: Array, state: tuple[int, ...]
-) -> Choice:
+def _ways(pair: Pair, t: int, first: bool, lower: Array) -> Choice:
     """None of the one, or none of the other; what has to be on is left."""
     ways = []
     for keep, drop in ((pair.one, pair.other), (pair.other, pair.one)):
         at = drop[:, t]
         if not (lower[at] > TINY_KWH).any():
             zero = np.zeros(len(at))
-            ways.append(Way(at, zero, zero, state))
+            ways.append(Way(at, zero, zero))
     if len(ways) == 2 and not first:
         ways.reverse()
     return Choice(tuple(ways))
 
 
-def _on_or_off(
-    own: Ints, t: int, least: Array, kwh: Array, upper: Array, state: tuple[int, ...]
-) -> Choice:
+def _on_or_off(own: Ints, t: int, least: Array, kwh: Array, upper: Array) -> Choice:
     """At least its minimum in slot `t`, or nothing; or nothing more anywhere than where it is on."""
     column, zero = own[t : t + 1], np.zeros(1)
-    off = Way(column, zero, zero, state)
+    off = Way(column, zero, zero)
     if least[t] > upper[own[t]] + TINY_KWH:
         return Choice((off,))
-    on = Way(column, least[t : t + 1], upper[column].copy(), state)
+    on = Way(column, least[t : t + 1], upper[column].copy())
     rest = own[kwh < least - TINY_KWH]
     nothing = np.zeros(len(rest))
-    return Choice((on, off), Way(rest, nothing, nothing, state))
+    return Choice((on, off), Way(rest, nothing, nothing))

@@ -1,11 +1,11 @@
 """Decides what a linear program cannot: which of two ways, slot by slot, with a certificate.
 
-Branch and bound over warm linear programs (planner-speed.md §3.5). Where a solution breaks a rule,
-both ways out are tried and the cheaper one is followed; the other one stays open with its own bound,
-so the search can say how much better any plan could be. The effort is counted, never timed.
+Branch and bound over warm linear programs (planner-speed.md §3.5). Where a solution breaks a rule
+the ways out are tried and the cheapest is followed; the others stay open with their own bounds, so
+the search can say how much better any plan could be. The effort is counted, never timed.
 """
 
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import NamedTuple, Protocol
 
 from actors.planner_model import Array, Ints
@@ -16,12 +16,11 @@ CLOSE = 1e-9
 
 
 class Way(NamedTuple):
-    """A way out: new bounds of some columns, and what else has been decided (`state`)."""
+    """A way out: new bounds of some columns."""
 
     at: Ints
     lower: Array
     upper: Array
-    state: tuple[int, ...]
 
 
 class Choice(NamedTuple):
@@ -35,18 +34,19 @@ class Choice(NamedTuple):
 
 
 class Rules(Protocol):
-    """What a solution has to respect beyond the program."""
+    """What a solution has to respect beyond the program, looked at in one of several `orders`."""
 
-    start: tuple[int, ...]
+    orders: int
 
-    def broken(self, x: Array, lower: Array, upper: Array, state: tuple[int, ...]) -> Choice | None:
+    def broken(self, x: Array, lower: Array, upper: Array, order: int) -> Choice | None:
         """The ways out of the rule that is broken most clearly, or None."""
 
 
 class Budget(NamedTuple):
     """How long the search goes on, in the program's counted work and money.
 
-    It ends at once within `good`; with `work` spent within `enough`; with `most_work` anyway.
+    A first way out that costs at most `easy` is followed without a look at the others. The search
+    ends within `good`, with `work` spent within `enough`, and with `most_work` in any case.
     """
 
     easy: float
@@ -57,7 +57,10 @@ class Budget(NamedTuple):
 
 
 class Searched(NamedTuple):
-    """The best solution, its value and how much lower any other could be (0: proved)."""
+    """The best solution, its value and how much lower any other could be (0: proved).
+
+    `lower` and `upper` are the program's bounds with all that was decided for it.
+    """
 
     x: Array
     lower: Array
@@ -68,117 +71,136 @@ class Searched(NamedTuple):
 
 
 class _Node(NamedTuple):
-    """An open node: bounds that differ from the root's, and at least what its best costs."""
+    """What was decided, and at least what the best of it costs. Heaps want `number` to differ."""
 
     bound: float
-    order: int
-    changes: tuple[tuple[Ints, Array, Array], ...]
-    state: tuple[int, ...]
+    number: int
+    ways: tuple[Way, ...]
 
 
 class _Search:
     def __init__(self, program: Program, rules: Rules, budget: Budget) -> None:
         self.program, self.rules, self.budget = program, rules, budget
-        self.root = (program.lower.copy(), program.upper.copy())
         self.open: list[_Node] = []
         self.best: Searched | None = None
         self.nodes = 0
-        self._order = 0
-        self._at: tuple[tuple[Ints, Array, Array], ...] = ()
+        self._root = (program.lower.copy(), program.upper.copy())
+        self._numbers = 0
+        self._at: tuple[Way, ...] = ()
 
     @property
     def value(self) -> float:
+        """What the best solution costs."""
         return self.best.value if self.best is not None else float("inf")
 
-    def bound(self) -> float:
-        """Nothing costs less."""
-        return min(self.open[0].bound if self.open else self.value, self.value)
+    @property
+    def gap(self) -> float:
+        """How much cheaper than the best solution anything could be."""
+        least = min(self.open[0].bound if self.open else self.value, self.value)
+        return self.value - least
 
     def ends(self) -> bool:
+        """Whether it is good enough for the work it took."""
         if self.best is None:
-            return not self.open
-        gap, work = self.value - self.bound(), self.program.work
-        if gap <= self.budget.good or work >= self.budget.most_work:
+            return False
+        gap, work, budget = self.gap, self.program.work, self.budget
+        if gap <= budget.good or work >= budget.most_work:
             return True
-        return gap <= self.budget.enough and work >= self.budget.work
+        return gap <= budget.enough and work >= budget.work
 
-    def go_to(self, changes: tuple[tuple[Ints, Array, Array], ...]) -> None:
-        """Make the program's bounds those of a node: only what differs is told."""
-        common = 0
-        for one, other in zip(self._at, changes, strict=False):
-            if one is not other:
+    def from_root(self, value: float, order: int) -> None:
+        """Down from the root. What an earlier order left open covers all that this one leaves."""
+        left = self.open
+        self.open = []
+        if order:
+            self._go_to(())
+            self.program.run()
+        self.dive(_Node(value, 0, ()), order)
+        if order:
+            self.open = left
+            self._forget()
+
+    def next(self) -> None:
+        """On from the open node with the lowest bound."""
+        node = heappop(self.open)
+        self._go_to(node.ways)
+        value = self.program.run()
+        if value is not None:  # None: a way that was not tried yet, and leads nowhere
+            self.dive(node._replace(bound=max(node.bound, value)), 0)
+
+    def dive(self, node: _Node, order: int) -> None:
+        """From a node whose solution stands in the program down to one that breaks no rule."""
+        program = self.program
+        for _ in range(DEPTH):
+            spent = self.best is not None and program.work >= self.budget.most_work
+            if node.bound >= self.value - CLOSE or spent:
                 break
-            common += 1
-        lower, upper = self.root
-        for at, _, _ in self._at[common:]:
-            self.program.bound(at, lower[at], upper[at])
-        # what was taken back may have been set by an earlier change as well
-        first = 0 if len(self._at) > common else common
-        for at, low, high in changes[first:]:
-            self.program.bound(at, low, high)
-        self._at = changes
+            choice = self.rules.broken(program.x, program.lower, program.upper, order)
+            if choice is None:
+                found = (program.x.copy(), program.lower.copy(), program.upper.copy())
+                self.best = Searched(*found, node.bound, 0.0, 0)
+                self._forget()
+                return
+            node = self._step(node, choice)
+        self._push(node)
 
-    def _node(self, parent: _Node, way: Way, bound: float) -> _Node:
-        self._order += 1
-        changes = (*parent.changes, (way.at, way.lower, way.upper))
-        return _Node(max(bound, parent.bound), -self._order, changes, way.state)
+    def _step(self, node: _Node, choice: Choice) -> _Node:
+        """Try the ways and follow the cheapest; its solution stands in the program."""
+        ways = choice.ways
+        first = self._try(node, ways[0])
+        if len(ways) == 1 or first.bound - node.bound <= self.budget.easy:
+            for way in ways[1:]:
+                self._push(self._node(node, way))
+            return first
+        if choice.instead is None:
+            tried = [first, *(self._try(node, way) for way in ways[1:])]
+        else:
+            tried = [first, self._try(node, choice.instead)]
+            self._push(self._node(node, ways[-1]))
+        chosen = min(tried, key=lambda one: (one.bound, -one.number))
+        for one in tried:
+            if one is not chosen and not (choice.instead is not None and one is tried[1]):
+                self._push(one)
+        if chosen is not tried[-1]:
+            self._go_to(chosen.ways)
+            self.program.run()
+        return chosen
 
-    def try_way(self, parent: _Node, way: Way) -> _Node:
-        node = self._node(parent, way, parent.bound)
-        self.go_to(node.changes)
+    def _node(self, parent: _Node, way: Way) -> _Node:
+        self._numbers += 1
+        return _Node(parent.bound, -self._numbers, (*parent.ways, way))
+
+    def _try(self, parent: _Node, way: Way) -> _Node:
+        node = self._node(parent, way)
+        self._go_to(node.ways)
         value = self.program.run()
         self.nodes += 1
         return node._replace(bound=float("inf") if value is None else max(value, node.bound))
 
-    def push(self, node: _Node) -> None:
+    def _go_to(self, ways: tuple[Way, ...]) -> None:
+        """Make the program's bounds those of a node: only what differs is told."""
+        common = 0
+        for one, other in zip(self._at, ways, strict=False):
+            if one is not other:
+                break
+            common += 1
+        lower, upper = self._root
+        for way in self._at[common:]:
+            self.program.bound(way.at, lower[way.at], upper[way.at])
+        # what was taken back may have been decided by an earlier way as well
+        first = 0 if len(self._at) > common else common
+        for way in ways[first:]:
+            self.program.bound(way.at, way.lower, way.upper)
+        self._at = ways
+
+    def _push(self, node: _Node) -> None:
         if node.bound < self.value - CLOSE:
             heappush(self.open, node)
 
-    def dive(self, node: _Node) -> None:
-        """From a node whose solution stands in the program down to one that breaks no rule."""
-        program = self.program
-        for _ in range(DEPTH):
-            choice = self.rules.broken(program.x, program.lower, program.upper, node.state)
-            if choice is None:
-                self._note(node)
-                return
-            node = self._step(node, choice)
-            if node.bound >= self.value - CLOSE or self._spent():
-                break
-        self.push(node)
-
-    def _spent(self) -> bool:
-        return self.best is not None and self.program.work >= self.budget.most_work
-
-    def _step(self, node: _Node, choice: Choice) -> _Node:
-        """Try the ways and follow the cheapest; its solution stands in the program."""
-        first = self.try_way(node, choice.ways[0])
-        if len(choice.ways) == 1 or first.bound - node.bound <= self.budget.easy:
-            for way in choice.ways[1:]:
-                self.push(self._node(node, way, node.bound))
-            return first
-        tried = [first]
-        if choice.instead is not None:
-            tried.append(self.try_way(node, choice.instead))
-            self.push(self._node(node, choice.ways[-1], node.bound))
-        else:
-            tried += [self.try_way(node, way) for way in choice.ways[1:]]
-        k = min(range(len(tried)), key=lambda i: (tried[i].bound, i))
-        for i, other in enumerate(tried):
-            if i != k and not (choice.instead is not None and i == 1):
-                self.push(other)
-        if k != len(tried) - 1:
-            self.go_to(tried[k].changes)
-            self.program.run()
-        return tried[k]
-
-    def _note(self, node: _Node) -> None:
-        if node.bound < self.value - CLOSE:
-            lower, upper = self.program.lower.copy(), self.program.upper.copy()
-            x = self.program.x.copy()
-            self.best = Searched(x, lower, upper, node.bound, 0.0, self.nodes)
-            self.open = [one for one in self.open if one.bound < self.value - CLOSE]
-            self.open.sort()
+    def _forget(self) -> None:
+        """What cannot be better than the best is no longer open."""
+        self.open = [one for one in self.open if one.bound < self.value - CLOSE]
+        heapify(self.open)
 
 
 def search(program: Program, rules: Rules, budget: Budget) -> Searched:
@@ -190,15 +212,11 @@ def search(program: Program, rules: Rules, budget: Budget) -> Searched:
     if value is None:
         raise SolveFailedError("the program has no solution")
     it = _Search(program, rules, budget)
-    it.dive(_Node(value, 0, (), rules.start))
+    for order in range(rules.orders):
+        if order == 0 or it.gap > budget.enough / 4:
+            it.from_root(value, order)
     while it.open and not it.ends():
-        node = heappop(it.open)
-        if node.bound >= it.value - CLOSE:
-            break
-        it.go_to(node.changes)
-        value = program.run()
-        if value is not None:  # None: an untried way that leads nowhere
-            it.dive(node._replace(bound=max(node.bound, value)))
+        it.next()
     if it.best is None:
         raise SolveFailedError("no solution respects every rule")
-    return it.best._replace(gap=max(0.0, it.value - it.bound()), nodes=it.nodes)
+    return it.best._replace(gap=max(0.0, it.gap), nodes=it.nodes)

@@ -1,0 +1,181 @@
+"""What evcc's protocol asks that a linear program cannot say, as rules for the search.
+
+A slot imports or exports, and what may not charge from (or discharge to) the grid goes with it; a
+battery charges or discharges; it charges not at all or with its least power; and what it has to be
+charged is excused only where it is full. Energies in kWh per slot.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from actors.charge_case import Case
+from actors.planner_model import Array, Ints
+from actors.planner_search import Choice, Way
+
+CLEAR = 1e-6
+"""kWh: less than a hundredth of a Wh breaks no rule."""
+
+
+class Pair(NamedTuple):
+    """Two groups of columns (rows: members, one column per slot), of which one has to be zero."""
+
+    one: Ints
+    other: Ints
+
+
+class Charging(NamedTuple):
+    """Columns and numbers of one battery's charging."""
+
+    charge: Ints
+    stored: Ints
+    least: Array
+    demand: Array
+    excused: Ints | None
+    missed: Ints | None
+    full: float
+    only_charges: bool
+
+
+class ScheduleRules:
+    """The rules of one case, over the columns of its program."""
+
+    def __init__(self, case: Case, columns: dict[str, slice]) -> None:
+        self.orders = 1
+        at = {name: np.arange(span.start, span.stop) for name, span in columns.items()}
+        bought = [at[name] for name in ("buy", "buy_over") if name in at]
+        sold = [at[name] for name in ("sell", "sell_over") if name in at]
+        self.pairs: list[Pair] = []
+        self.charging: list[Charging] = []
+        for k, store in enumerate(case.stores):
+            charge, discharge = at[f"c{k}"], at[f"d{k}"]
+            if not store.battery.charge_from_grid:
+                sold.append(charge)
+            if not store.battery.discharge_to_grid:
+                bought.append(discharge)
+            if store.battery.d_max > 0:
+                self.pairs.append(Pair(charge[None], discharge[None]))
+            needs = case.shape.batteries[k]
+            self.charging.append(
+                Charging(
+                    charge,
+                    at[f"s{k}"],
+                    store.charge_least,
+                    store.demand,
+                    at[f"excused{k}"] if needs.demand else None,
+                    at[f"missed{k}"] if needs.demand else None,
+                    store.full,
+                    store.battery.d_max <= 0,
+                )
+            )
+        self.pairs.insert(0, Pair(np.stack(bought), np.stack(sold)))
+
+    def broken(self, x: Array, lower: Array, upper: Array, order: int) -> Choice | None:
+        """The ways out of a broken rule: what has to be charged first, then directions."""
+        for own in self.charging:
+            found = _excuse(own, x, lower, upper)
+            if found is not None:
+                return found
+        best, found = -1.0, None
+        for pair in self.pairs:
+            one, other = x[pair.one].sum(axis=0), x[pair.other].sum(axis=0)
+            both = (one > CLEAR) & (other > CLEAR)
+            if both.any():
+                clear = np.where(both, np.abs(one - other) / (one + other + CLEAR), -1.0)
+                t = int(np.argmax(clear))
+                if clear[t] > best:
+                    best, found = float(clear[t]), _one_way(pair, t, one[t] >= other[t], lower)
+        if found is not None:
+            return found
+        for own in self.charging:
+            kwh = x[own.charge]
+            weak = (kwh > CLEAR) & (kwh < own.least - CLEAR) & ~near_full(own, x)
+            if weak.any():
+                clear = np.where(weak, kwh / np.maximum(own.least, CLEAR), -1.0)
+                t = int(np.argmax(clear))
+                if clear[t] > best:
+                    best, found = float(clear[t]), _on_or_off(own, t, kwh, lower, upper)
+        return found
+
+
+def near_full(own: Charging, x: Array) -> Array:
+    """Where the last bit may be charged below the least power: something has to be charged."""
+    return (own.demand > 0) & (x[own.stored] >= own.full - own.least - CLEAR)
+
+
+def _one_way(pair: Pair, t: int, first: bool, lower: Array) -> Choice:
+    """None of the one group, or none of the other; what has to be on is left."""
+    ways = []
+    for drop in (pair.other, pair.one):
+        at = drop[:, t]
+        if not (lower[at] > CLEAR).any():
+            zero = np.zeros(len(at))
+            ways.append(Way(at, zero, zero))
+    if len(ways) == 2 and not first:
+        ways.reverse()
+    return Choice(tuple(ways))
+
+
+def _on_or_off(own: Charging, t: int, kwh: Array, lower: Array, upper: Array) -> Choice:
+    """With its least power in slot `t`, or nothing, or (where it has to charge) the last bit."""
+    column, zero = own.charge[t : t + 1], np.zeros(1)
+    least = own.least[t : t + 1]
+    ways = []
+    if least[0] <= upper[own.charge[t]] + CLEAR:
+        ways.append(Way(column, np.minimum(least, upper[column]), upper[column].copy()))
+    if lower[own.charge[t]] <= CLEAR:
+        ways.append(Way(column, zero, zero))
+    if own.demand[t] > 0:
+        at = np.array([own.charge[t], own.stored[t]])
+        low = np.array([0.0, max(lower[at[1]], own.full - least[0])])
+        high = np.array([min(upper[at[0]], least[0]), upper[at[1]]])
+        if low[1] <= high[1]:
+            ways.insert(0 if kwh[t] < 0.5 * least[0] else 1, Way(at, low, high))
+    return Choice(tuple(ways))
+
+
+def _excuse(own: Charging, x: Array, lower: Array, upper: Array) -> Choice | None:
+    """Excused without being full. It is full by a slot, or what is asked for counts until then."""
+    if own.excused is None:
+        return None
+    stored = x[own.stored]
+    wrong = (x[own.excused] > CLEAR) & (stored < own.full - CLEAR)
+    if not wrong.any():
+        return None
+    if not own.only_charges:
+        t = int(np.argmax(wrong))
+        return _full_or_not(own, t, np.array([t]), lower, upper, first=False)
+    # follow the demand: the slot in which it would be full is the likeliest one
+    kwh = np.maximum(x[own.charge], np.where(wrong, own.demand, 0.0))
+    gained = stored + np.cumsum((kwh - x[own.charge]) * _eta(own, x))
+    reached = np.flatnonzero((gained >= own.full - CLEAR) & (own.demand > 0))
+    last = int(np.flatnonzero(wrong)[-1])
+    t = int(reached[0]) if len(reached) else last
+    if not len(reached):
+        return _full_or_not(own, last, np.arange(last + 1), lower, upper, first=False)
+    if lower[own.stored[t]] >= own.full - CLEAR:  # settled: then not before either
+        before = np.flatnonzero(wrong[:t])
+        t = int(before[-1]) if len(before) else last
+        return _full_or_not(own, t, np.arange(t + 1), lower, upper, first=False)
+    return _full_or_not(own, t, np.arange(t + 1), lower, upper, first=True)
+
+
+def _eta(own: Charging, x: Array) -> float:
+    """How much of what is charged is stored, read off the solution."""
+    gained = float(x[own.stored[-1]] - x[own.stored[0]])
+    charged = float(x[own.charge[1:]].sum())
+    return gained / charged if charged > CLEAR else 1.0
+
+
+def _full_or_not(
+    own: Charging, t: int, until: Ints, lower: Array, upper: Array, *, first: bool
+) -> Choice:
+    """Full after slot `t`, or nothing is excused in the slots of `until`."""
+    assert own.excused is not None
+    at, zero = own.excused[until], np.zeros(len(until))
+    ways = [Way(at, zero, zero)]
+    stored = own.stored[t : t + 1]
+    if upper[stored[0]] >= own.full - CLEAR:
+        level = np.maximum(lower[stored], min(own.full, float(upper[stored[0]])))
+        ways.insert(0 if first else 1, Way(stored, level, upper[stored].copy()))
+    return Choice(tuple(ways))

@@ -1,0 +1,151 @@
+"""Answers a charge request: the linear program first, then only what it breaks is decided.
+
+What the search leaves uncertain by more than 0.1 ct goes to one mixed-integer program, begun with
+the search's own answer. All effort is counted, none is timed: the same request has the same answer.
+"""
+
+from collections import OrderedDict
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from actors.charge_case import Case, Shape, case_of
+from actors.charge_milp import improve
+from actors.charge_model import data_of, write_charge_model
+from actors.charge_request import (
+    BatteryAnswer,
+    ChargeAnswer,
+    ChargeRequest,
+    LimitViolations,
+)
+from actors.charge_rules import CLEAR, ScheduleRules
+from actors.planner_model import Array
+from actors.planner_search import Budget, Searched, search
+from actors.planner_solver import Meter, Program, make_program
+
+GOOD, ENOUGH = 0.3, 1.0
+"""Thousandths: no more is looked for within 0.03 ct; below 0.1 ct nothing more than the search."""
+WORK = 20_000
+NODES = 200
+SHAPES_KEPT = 8
+DIGITS = 6
+SNAP_WH = 1e-3
+
+
+class Solved(NamedTuple):
+    """An answer and what is known of it: cost and how much less any could cost (thousandths)."""
+
+    answer: ChargeAnswer
+    cost: float
+    gap: float
+    work: int
+    nodes: int
+    whole: bool
+    """The mixed-integer program was asked."""
+
+
+class Scheduler:
+    """Compiled programs by shape, and the schedules from them."""
+
+    def __init__(self) -> None:
+        self.meter = Meter()
+        self._programs: OrderedDict[Shape, Program] = OrderedDict()
+
+    def solve(self, request: ChargeRequest) -> Solved:
+        """The schedule of a request. Raises SolveFailedError where the solver fails."""
+        case = case_of(request)
+        program = self._program(case.shape)
+        data = data_of(case)
+        program.load(data)
+        rules = ScheduleRules(case, program.columns)
+        work = WORK * -(-case.slots // 96)
+        found = search(program, rules, Budget(0.02, GOOD, ENOUGH, work, 4 * work))
+        whole, spent = found.gap > ENOUGH, program.work
+        if whole:
+            program.load(data)  # its own bounds again, without what the search decided
+            found = improve(program, rules, found, NODES)
+        answer = answer_of(case, program.columns, found.x)
+        return Solved(answer, found.value, found.gap, spent, found.nodes, whole)
+
+    def _program(self, shape: Shape) -> Program:
+        program = self._programs.pop(shape, None)
+        if program is None:
+            program = make_program(write_charge_model(shape), self.meter)
+        self._programs[shape] = program
+        if len(self._programs) > SHAPES_KEPT:
+            self._programs.popitem(last=False)
+        return program
+
+
+def answer_of(case: Case, columns: dict[str, slice], x: Array) -> ChargeAnswer:
+    """The solution in evcc's words: rounded, states and grid flows worked out anew from it."""
+    request, n = case.request, case.slots
+    flows = np.zeros(n)
+    up_only, batteries = np.zeros(n, dtype=bool), []
+    value = 0.0
+    for k, store in enumerate(case.stores):
+        battery = store.battery
+        c = _clean(x[columns[f"c{k}"]][:n], store.charge_most[:n])
+        d = _clean(x[columns[f"d{k}"]][:n], store.discharge_most[:n])
+        c, d = np.where(c >= d, c, 0.0), np.where(c >= d, 0.0, d)
+        s = battery.s_initial + np.cumsum(battery.eta_c * c - d / battery.eta_d)
+        for level in (battery.s_max, battery.s_min, 0.0):
+            s = np.where(np.abs(s - level) < SNAP_WH, level, s)
+        flows += c - d
+        if not battery.charge_from_grid:
+            up_only |= c > 0
+        value += (s[-1] - s[0]) * battery.p_a
+        batteries.append(BatteryAnswer(_told(c), _told(d), _told(s)))
+    total = np.round(np.array(request.gt) - np.array(request.ft) + flows, DIGITS)
+    return _with_grid(case, total, up_only, tuple(batteries), value)
+
+
+def _with_grid(
+    case: Case,
+    total: Array,
+    up_only: Any,
+    batteries: tuple[BatteryAnswer, ...],
+    value: float,
+) -> ChargeAnswer:
+    request, n = case.request, case.slots
+    hours = case.hours[:n]
+    bought, sold = np.maximum(0.0, total), np.maximum(0.0, -total)
+    within, kept = bought, sold
+    if request.p_max_imp is not None:
+        within = np.minimum(bought, request.p_max_imp * hours)
+    if request.p_max_exp is not None:
+        kept = np.minimum(sold, request.p_max_exp * hours)
+    over, lost = _over(bought - within), _over(sold - kept)
+    value += float(kept @ np.array(request.p_e) - (within + over) @ np.array(request.p_n))
+    if request.has_rate:
+        peak = max((one / h for one, h in zip(over, hours, strict=True) if h > 0), default=0.0)
+        value -= (request.prc_p_exc_imp or 0.0) * float(peak)
+        within = within + over
+    up = (sold > 0) | (up_only & (bought <= 0))
+    return ChargeAnswer(
+        status="Optimal",
+        objective_value=round(float(value), 9),
+        limit_violations=LimitViolations(bool((over > 0).any()), bool((lost > 0).any())),
+        batteries=batteries,
+        grid_import=_told(within),
+        grid_export=_told(kept),
+        flow_direction=tuple(map(int, up)),
+        grid_import_overshoot=_told(over) if request.p_max_imp is not None else (),
+        grid_export_overshoot=_told(lost) if request.p_max_exp is not None else (),
+    )
+
+
+def _clean(kwh: Array, most: Array) -> Array:
+    """In Wh, without what only the solver's tolerance is in."""
+    bounded = np.where(kwh > CLEAR, np.minimum(kwh, most), 0.0)
+    bounded = np.where(np.abs(bounded - most) < CLEAR, most, bounded)
+    return np.round(bounded * 1e3, DIGITS)
+
+
+def _over(wh: Array) -> Array:
+    """What is beyond a limit by more than rounding."""
+    return np.where(wh > SNAP_WH, wh, 0.0)
+
+
+def _told(values: Array) -> tuple[float, ...]:
+    return tuple(np.round(values, DIGITS).tolist())
