@@ -9,6 +9,7 @@ from actors.actuator import Actuator
 from actors.collector import Collector
 from actors.forecaster import Forecaster
 from actors.optimizer import Optimizer
+from actors.schedule_server import ScheduleServer
 from actors.sequencer import Sequencer
 from actors.state_store import StateStore
 from actors.vehicle_monitor import VehicleMonitor
@@ -22,6 +23,7 @@ CAST: tuple[type[Actor[Any, Any]], ...] = (
     Sequencer,
     Optimizer,
     Actuator,
+    ScheduleServer,
 )
 
 

@@ -164,19 +164,26 @@ def _penalty_base(request: ChargeRequest) -> float:
 
 
 def _store(
-    battery: Battery, request: ChargeRequest, hours: Array, base: float, array: Callable[[tuple[float, ...]], Array]
+    battery: Battery,
+    request: ChargeRequest,
+    hours: Array,
+    base: float,
+    array: Callable[[tuple[float, ...]], Array],
 ) -> Store:
     n, slots = len(request.gt), len(hours)
     charge_most = battery.c_max * 1e-3 * hours
     demand = np.minimum(array(battery.p_demand or (0.0,) * n), charge_most)
-    late = (n - np.arange(slots)) / n
+    late = np.maximum(0.0, n - np.arange(slots)) / n
     goal = array(battery.s_goal or (0.0,) * n)
     goal[0] = 0.0  # evcc asks for none at the end of the first slot
     low, high, start = battery.s_min * 1e-3, battery.s_max * 1e-3, battery.s_initial * 1e-3
     capacity = max(battery.s_capacity * 1e-3, start)
     inside = low - TINY <= start <= high + TINY and low <= high <= capacity
     if inside and battery.eta_c > LIMIT_PENALTY / SOC_PENALTY:
-        stored_least, stored_most = np.full(slots, min(low, start)), np.full(slots, max(high, start))
+        stored_least, stored_most = (
+            np.full(slots, min(low, start)),
+            np.full(slots, max(high, start)),
+        )
     else:  # out of its band, which is soft then; so it is where storing hardly stores
         stored_least, stored_most = np.zeros(slots), np.full(slots, capacity)
     return Store(

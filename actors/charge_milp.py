@@ -144,7 +144,7 @@ def _solved(milp: Any, start: Array, found: Searched, nodes: int) -> Searched:
     info = highs.getInfo()
     bound = max(found.value - found.gap, float(info.mip_dual_bound))
     value = float(info.objective_function_value)
-    if info.primal_solution_status != 2 or value > found.value - CLEAR:  # noqa: PLR2004
+    if info.primal_solution_status != 2 or value > found.value - CLEAR:
         return found._replace(gap=max(0.0, found.value - bound))
     x = np.array(highs.getSolution().col_value)[: len(found.x)]
     return found._replace(x=x, value=value, gap=max(0.0, value - bound))

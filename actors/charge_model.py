@@ -83,7 +83,9 @@ def write_charge_model(shape: Shape) -> Model:
             w.rows.append(excused <= cp.multiply(w.parameter(f"share{k}"), stored))
     w.rows.append(taken + w.parameter("net") == 0)
     if shape.both_ways:
-        ways = cp.multiply(w.parameter("part_in"), bought) + cp.multiply(w.parameter("part_out"), sold)
+        ways = cp.multiply(w.parameter("part_in"), bought) + cp.multiply(
+            w.parameter("part_out"), sold
+        )
         w.rows.append(ways <= w.parameter("one_way"))
     if any(shape.short_sun):
         given = bought + sum(w.variables[f"d{k}"] for k in range(len(shape.batteries)))

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from actors.charge_case import Case
+from actors.charge_case import Bools, Case
 from actors.planner_model import Array, Ints
 from actors.planner_search import Choice, Way
 
@@ -32,7 +32,6 @@ class Charging(NamedTuple):
     least: Array
     demand: Array
     excused: Ints | None
-    missed: Ints | None
     full: float
     only_charges: bool
 
@@ -41,7 +40,7 @@ class ScheduleRules:
     """The rules of one case, over the columns of its program."""
 
     def __init__(self, case: Case, columns: dict[str, slice]) -> None:
-        self.orders = 1
+        self.orders = 2
         at = {name: np.arange(span.start, span.stop) for name, span in columns.items()}
         bought = [at[name] for name in ("buy", "buy_over") if name in at]
         sold = [at[name] for name in ("sell", "sell_over") if name in at]
@@ -63,7 +62,6 @@ class ScheduleRules:
                     store.charge_least,
                     store.demand,
                     at[f"excused{k}"] if needs.demand else None,
-                    at[f"missed{k}"] if needs.demand else None,
                     store.full,
                     store.battery.d_max <= 0,
                 )
@@ -71,11 +69,20 @@ class ScheduleRules:
         self.pairs.insert(0, Pair(np.stack(bought), np.stack(sold)))
 
     def broken(self, x: Array, lower: Array, upper: Array, order: int) -> Choice | None:
-        """The ways out of a broken rule: what has to be charged first, then directions."""
+        """The ways out of a broken rule: what has to be charged first, then directions.
+
+        In the other order least powers come before directions.
+        """
         for own in self.charging:
             found = _excuse(own, x, lower, upper)
             if found is not None:
                 return found
+        if order == 0:
+            return self._direction(x, lower) or self._weak(x, lower, upper)
+        return self._weak(x, lower, upper) or self._direction(x, lower)
+
+    def _direction(self, x: Array, lower: Array) -> Choice | None:
+        """Out of two flows of which one has to be zero, where it is clearest which."""
         best, found = -1.0, None
         for pair in self.pairs:
             one, other = x[pair.one].sum(axis=0), x[pair.other].sum(axis=0)
@@ -85,8 +92,11 @@ class ScheduleRules:
                 t = int(np.argmax(clear))
                 if clear[t] > best:
                     best, found = float(clear[t]), _one_way(pair, t, one[t] >= other[t], lower)
-        if found is not None:
-            return found
+        return found
+
+    def _weak(self, x: Array, lower: Array, upper: Array) -> Choice | None:
+        """Out of charging below the least power, where it is nearest to it."""
+        best, found = -1.0, None
         for own in self.charging:
             kwh = x[own.charge]
             weak = (kwh > CLEAR) & (kwh < own.least - CLEAR) & ~near_full(own, x)
@@ -97,8 +107,29 @@ class ScheduleRules:
                     best, found = float(clear[t]), _on_or_off(own, t, kwh, lower, upper)
         return found
 
+    def settled(self, x: Array, lower: Array, upper: Array) -> Way:
+        """Bounds that keep every decision that is in `x` (with a solver's tolerance)."""
+        low, high, near = lower.copy(), upper.copy(), 10 * CLEAR
+        for pair in self.pairs:
+            one = x[pair.one].sum(axis=0) >= x[pair.other].sum(axis=0)
+            for group, drop in ((pair.one, ~one), (pair.other, one)):
+                high[group[:, drop]] = np.maximum(0.0, low[group[:, drop]])
+        for own in self.charging:
+            on = x[own.charge] >= own.least - near
+            last = ~on & (x[own.charge] > near) & (own.demand > 0)
+            low[own.charge[on]] = np.minimum(own.least, high[own.charge])[on]
+            high[own.charge[~on & ~last]] = 0.0
+            low[own.stored[last]] = np.maximum(low[own.stored], own.full - own.least)[last]
+            if own.excused is not None:
+                full = x[own.stored] >= own.full - near
+                excused = full & (x[own.excused] > near)
+                level = np.minimum(own.full, high[own.stored])
+                low[own.stored[excused]] = np.maximum(low[own.stored], level)[excused]
+                high[own.excused[~excused]] = 0.0
+        return Way(np.arange(len(x)), low, high)
 
-def near_full(own: Charging, x: Array) -> Array:
+
+def near_full(own: Charging, x: Array) -> Bools:
     """Where the last bit may be charged below the least power: something has to be charged."""
     return (own.demand > 0) & (x[own.stored] >= own.full - own.least - CLEAR)
 

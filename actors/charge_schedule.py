@@ -10,8 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from actors.charge_case import Case, Shape, case_of
-from actors.charge_milp import improve
-from actors.charge_model import data_of, write_charge_model
+from actors.charge_model import data_of, preferences, write_charge_model
 from actors.charge_request import (
     BatteryAnswer,
     ChargeAnswer,
@@ -19,24 +18,29 @@ from actors.charge_request import (
     LimitViolations,
 )
 from actors.charge_rules import CLEAR, ScheduleRules
-from actors.planner_model import Array
+from actors.planner_model import MONEY_SCALE, Array
 from actors.planner_search import Budget, Searched, search
-from actors.planner_solver import Meter, Program, make_program
+from actors.planner_solver import Data, Meter, Program, make_program
 
 GOOD, ENOUGH = 0.3, 1.0
 """Thousandths: no more is looked for within 0.03 ct; below 0.1 ct nothing more than the search."""
-WORK = 20_000
-NODES = 200
+WORK = 12_000
+NODES = 100
+WHOLE_SLOTS = 192
+"""Beyond, the mixed-integer program takes far longer than anyone waits."""
 SHAPES_KEPT = 8
 DIGITS = 6
 SNAP_WH = 1e-3
+SETTLED_WH = 2.5e-3
+"""A flow over the meter below this is what two solver tolerances leave: it has no direction."""
 
 
 class Solved(NamedTuple):
-    """An answer and what is known of it: cost and how much less any could cost (thousandths)."""
+    """An answer and what is known of it. `gap`: no other costs less by more (thousandths)."""
 
     answer: ChargeAnswer
-    cost: float
+    value: float
+    """Money and penalties as evcc counts them, in currency; more is better."""
     gap: float
     work: int
     nodes: int
@@ -58,14 +62,31 @@ class Scheduler:
         data = data_of(case)
         program.load(data)
         rules = ScheduleRules(case, program.columns)
-        work = WORK * -(-case.slots // 96)
-        found = search(program, rules, Budget(0.02, GOOD, ENOUGH, work, 4 * work))
-        whole, spent = found.gap > ENOUGH, program.work
+        found = search(program, rules, Budget(0.02, GOOD, ENOUGH, WORK, WORK))
+        whole, spent = found.gap > ENOUGH and case.slots <= WHOLE_SLOTS, program.work
         if whole:
-            program.load(data)  # its own bounds again, without what the search decided
-            found = improve(program, rules, found, NODES)
+            found = self._as_a_whole(program, data, rules, found)
         answer = answer_of(case, program.columns, found.x)
-        return Solved(answer, found.value, found.gap, spent, found.nodes, whole)
+        money = found.value - _wished(case, program.columns, found.x)
+        return Solved(answer, -money / MONEY_SCALE, found.gap, spent, found.nodes, whole)
+
+    def _as_a_whole(
+        self, program: Program, data: Data, rules: ScheduleRules, found: Searched
+    ) -> Searched:
+        """`found`, or what the mixed-integer program makes of it, exact to the last digit."""
+        from actors.charge_milp import improve  # scipy: not before it is needed
+
+        program.load(data)  # its own bounds again, without what the search decided
+        better = improve(program, rules, found, NODES)
+        if better is not found:
+            program.load(data)
+            way = rules.settled(better.x, program.lower, program.upper)
+            program.bound(*way)
+            value = program.run()
+            if value is None or value > found.value:
+                return found._replace(gap=better.gap + found.value - better.value)
+            better = better._replace(x=program.x.copy(), value=value)
+        return better
 
     def _program(self, shape: Shape) -> Program:
         program = self._programs.pop(shape, None)
@@ -75,6 +96,20 @@ class Scheduler:
         if len(self._programs) > SHAPES_KEPT:
             self._programs.popitem(last=False)
         return program
+
+
+def _wished(case: Case, columns: dict[str, slice], x: Array) -> float:
+    """What of the cost are preferences."""
+    wish, total = preferences(case), 0.0
+    for name, weight in wish.items():
+        if name in ("buy", "sell"):
+            total += float(weight @ x[columns[name]])
+        elif name == "peak":
+            peaks = [x[columns[one]][0] for one in ("peak_in", "peak_out") if one in columns]
+            total += float(weight[0]) * float(sum(peaks))
+        else:
+            total -= float(weight @ (x[columns[name]] + x[columns[f"d{name[1:]}"]]))
+    return total
 
 
 def answer_of(case: Case, columns: dict[str, slice], x: Array) -> ChargeAnswer:
@@ -96,7 +131,8 @@ def answer_of(case: Case, columns: dict[str, slice], x: Array) -> ChargeAnswer:
             up_only |= c > 0
         value += (s[-1] - s[0]) * battery.p_a
         batteries.append(BatteryAnswer(_told(c), _told(d), _told(s)))
-    total = np.round(np.array(request.gt) - np.array(request.ft) + flows, DIGITS)
+    total = np.array(request.gt) - np.array(request.ft) + flows
+    total = np.where(np.abs(total) < SETTLED_WH, 0.0, np.round(total, DIGITS))
     return _with_grid(case, total, up_only, tuple(batteries), value)
 
 

@@ -156,6 +156,7 @@ def live(
     from engine.logs import Log
     from web.app import create_app
     from web.feed import Window
+    from web.optimize import OptimizerDesk
 
     with ExitStack() as stack:
         stack.enter_context(DataFolder(folder))
@@ -169,11 +170,13 @@ def live(
             except LedgerError as error:
                 fail(f"{error}; nothing is done without it", WRONG_USE)
         ports = ports_of(reach, settings, clock, folder, heirs.ledger)
-        minds = [*cast(), *ports, window, Log()]
+        desk = OptimizerDesk(clock)
+        minds = [*cast(), *ports, window, Log(), desk]
         controller = Live(settings, minds, clock, journal, heirs)
         for source in reach.sources(controller.system.publish, clock):
             controller.add(source)
-        server = page_on(*address, create_app(window, clock, controller.health))
+        desk.tell = controller.system.publish
+        server = page_on(*address, create_app(window, clock, controller.health, desk))
         stack.callback(server.stop)
         click.echo(f"SmartLoad ({settings.control}) on {server.url}", err=True)
         controller.start()
@@ -264,6 +267,37 @@ def soc(car: str, soc_pct: float, data: Path | None) -> None:
     file = find_data_dir(data) / "manual_soc.json"
     write_manual_soc(file, car, soc_pct, datetime.now(UTC))
     click.echo(f"{car}: {soc_pct:g} % noted in {file}")
+
+
+@main.command("serve-optimizer")
+@click.option("--port", type=a_port, default=7050, show_default=True)
+@click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0: for other machines.")
+def serve_optimizer(port: int, host: str) -> None:
+    """Answer evcc's optimizer protocol, and do nothing else.
+
+    For evcc's OPTIMIZER_URI. Never reaches anything outside, keeps nothing of what it is asked, and
+    looks at no Authorization header. Ends with Ctrl-C.
+
+    Example: smartload serve-optimizer --port 7050
+    """
+    from actors.schedule_server import ScheduleServer
+    from engine.clock import WallClock
+    from engine.logs import set_up
+    from engine.threads import ThreadSystem
+    from web.optimize import OptimizerDesk, create_optimizer_app
+
+    set_up("warning")
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)  # threads inherit it
+    clock = WallClock()
+    system, desk = ThreadSystem(clock), OptimizerDesk(clock)
+    desk.tell = system.publish
+    server = page_on(host, port, create_optimizer_app(desk))
+    system.enter([ScheduleServer(), desk])
+    desk.warm_up()
+    click.echo(f"OPTIMIZER_URI={server.url}", err=True)
+    signal.sigwait(ENDING)
+    server.stop()
+    system.stop()
 
 
 # --- the lab -------------------------------------------------------------------------------------

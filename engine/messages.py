@@ -321,4 +321,25 @@ class EstateRead(Message, frozen=True):
     carried_out_at: Utc | None = None
 
 
+# --- evcc's optimizer protocol -------------------------------------------------------------------
+
+
+class OptimizationAsked(Message, frozen=True):
+    """Someone asked by evcc's optimizer protocol: the body as it came, and nothing of its headers.
+
+    `number` tells the answers to several apart.
+    """
+
+    number: int
+    body: str
+
+
+class OptimizationAnswered(Message, frozen=True):
+    """The answer to that number: an HTTP status and a body of JSON."""
+
+    number: int
+    code: int
+    body: str
+
+
 MESSAGES: tuple[type[Message], ...] = tuple(Message.__subclasses__())

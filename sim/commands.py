@@ -10,7 +10,7 @@ from engine.shell import SAYS_NO, WRONG_USE, answer, as_json, fail
 
 
 @click.command()
-@click.argument("what", type=click.Choice(["messages", "sim", "coarse"]))
+@click.argument("what", type=click.Choice(["messages", "sim", "coarse", "schedule"]))
 @click.option("--days", type=click.IntRange(1, 400), default=20, show_default=True, help="coarse")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="coarse")
 @as_json
@@ -21,6 +21,8 @@ def bench(what: str, days: int, seed: int, as_json: bool) -> None:
     regulator with the physics, for one home and a batch, compiled (needs smartload[lab]).
     `coarse`: days of two cars and a battery on one-minute weather and by the static map, against
     10 s weather; exit 1 where the minutes are off by more than 2 % or 0.10 a day.
+    `schedule`: answers by evcc's optimizer protocol beside PuLP and CBC on the same requests (needs
+    smartload[bench]).
     Never leaves this process.
 
     Example: smartload bench sim --json
@@ -40,6 +42,13 @@ def _rates(what: str) -> dict[str, Any]:
         from sim.bench import bench_messages
 
         return bench_messages()
+    if what == "schedule":
+        from sim.bench_schedule import bench_schedule
+
+        try:
+            return bench_schedule()
+        except ImportError:
+            fail("PuLP is not installed; pip install 'smartload[bench]'", WRONG_USE)
     from sim.bench_sim import bench_sim
 
     try:

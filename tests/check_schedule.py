@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from tests.charge_reference import Rates
+from sim.schedule_yardstick import Rates
 
 TINY_WH = 0.01
 
@@ -41,9 +41,7 @@ def check(request: dict[str, Any], answer: dict[str, Any]) -> Checked:
         say = broken.append
         if min(within[t], e[t], n_over[t], e_over[t]) < 0:
             say(f"{t}: negative flow")
-        net = sum(
-            b["charging_power"][t] - b["discharging_power"][t] for b in answer["batteries"]
-        )
+        net = sum(b["charging_power"][t] - b["discharging_power"][t] for b in answer["batteries"])
         left = within[t] + n_over[t] - e[t] - e_over[t] - net
         if abs(left - (series["gt"][t] - series["ft"][t])) > TINY_WH:
             say(f"{t}: balance is off by {left - series['gt'][t] + series['ft'][t]:g} Wh")

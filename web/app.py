@@ -5,12 +5,13 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from flask import Flask, Response, abort, request
+from flask import Flask, Response, abort, current_app, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from engine.clock import Clock
 from web.feed import TooManyStreamsError, Window
 from web.health import Vitals, health, no_vitals
+from web.optimize import OptimizerDesk, answer_optimizer
 from web.stream import Encoder, events
 
 RETRY_AFTER_S = 15
@@ -50,8 +51,12 @@ def json_error(error: HTTPException) -> Response:
 
 
 def read_only() -> None:
-    """Refuses whatever could change something, wherever it is sent."""
-    if request.method not in READING:
+    """Refuses whatever could change something, wherever it is sent.
+
+    What calculates from what is posted, and changes nothing, is named in the app's extensions.
+    """
+    calculates = request.path in current_app.extensions.get("calculates", ())
+    if request.method not in READING and not (calculates and request.method == "POST"):
         raise MethodNotAllowed(READING)
 
 
@@ -72,9 +77,16 @@ def flag(name: str) -> bool:
     return value == "1"
 
 
-def create_app(window: Window, clock: Clock, vitals: Vitals = no_vitals) -> Flask:
-    """The app over `window`; `vitals` tells what the runtime knows of itself."""
+def create_app(
+    window: Window, clock: Clock, vitals: Vitals = no_vitals, desk: OptimizerDesk | None = None
+) -> Flask:
+    """The app over `window`; `vitals` tells what the runtime knows of itself.
+
+    With a `desk` it answers evcc's optimizer protocol as well.
+    """
     app = Flask(__name__, static_folder="static", static_url_path="/static")
+    if desk is not None:
+        answer_optimizer(app, desk)
     stopping = threading.Event()
     encoder = Encoder(clock, vitals)
 
