@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from actors.planner_model import MONEY_SCALE, Array, Structure
-from actors.planner_problem import CarNeed, Grid, Prices, Problem, Store
+from actors.planner_problem import CarNeed, Grid, Prices, Problem, Store, open_hours
 from actors.planner_report import EXPORT_LIMIT_EUR_KWH, IMPORT_LIMIT_FACTOR
 
 TINY_KWH = 1e-6
@@ -83,7 +83,7 @@ def case_of(problem: Problem, grid: Grid, prices: Prices) -> Case:
     }
     cars_max = zero
     for k, car in enumerate(problem.cars):
-        most = car.max_kw * hours
+        most = car.max_kw * open_hours(car, grid)
         cars_max = cars_max + most
         data |= {
             f"car{k}_cost": MONEY_SCALE

@@ -9,7 +9,7 @@ import numpy as np
 from actors.execution import SHORTFALL_KWH
 from actors.planner_case import TINY_KWH, Case
 from actors.planner_model import Array, Ints
-from actors.planner_problem import CarNeed
+from actors.planner_problem import CarNeed, open_hours
 
 CRUMB_EUR = 2e-3
 """So much a plan may cost more for one block instead of two."""
@@ -44,7 +44,8 @@ def keep_departures(case: Case, cars: Array, worth: Array, battery: Array) -> bo
         lacking = car.need_kwh - float(cars[k, before].sum())
         if lacking < SHORTFALL_KWH:
             continue
-        room = np.minimum(car.max_kw * case.grid.hours - cars[k], _room(case, cars, battery))
+        most = car.max_kw * open_hours(car, case.grid)
+        room = np.minimum(most - cars[k], _room(case, cars, battery))
         for t in np.argsort(price[before], kind="stable").tolist():
             more = min(lacking, float(room[t]))
             if more > TINY_KWH:
@@ -68,12 +69,12 @@ def join_crumbs(case: Case, cars: Array, worth: Array, battery: Array) -> None:
     price = case.prices.buy
     plain = (np.abs(battery) <= TINY_KWH) & (case.surplus <= TINY_KWH) & ~case.prices.gap
     for k, (car, last) in enumerate(zip(case.problem.cars, case.deadlines, strict=True)):
-        row = cars[k]
+        row, opened = cars[k], open_hours(car, case.grid)
         for t in _crumbs(car, row, case.grid.hours).tolist():
             kwh = float(row[t])
             end = len(row) if last is None or t > last else last + 1
             free = plain & (row <= TINY_KWH) & (_room(case, cars, battery) >= kwh)
-            free &= np.arange(len(row)) < end
+            free &= (np.arange(len(row)) < end) & (car.max_kw * opened >= kwh)
             beside = np.flatnonzero(free & _next_to_block(row, t))
             if not plain[t] or not len(beside):
                 continue
