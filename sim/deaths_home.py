@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from engine.settings import BatterySettings, CarSettings, SequencerSettings, Settings, SiteSettings
+from engine.settings import BatterySettings, CarSettings, Settings, SiteSettings
 from engine.values import Control
 from sim.scenario import Scenario, Sim, SimBattery, SimCar, SimEvent, SimLoadpoint, SimPrices
 
