@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: setup setup-dev run test check sim replay bench coarse touches twin lock clean
+.PHONY: setup setup-dev run test check sim replay bench coarse touches fuse deaths twin lock clean
 
 setup: .venv/.setup ## make .venv with smartload in it
 setup-dev: .venv/.setup-dev
@@ -51,6 +51,13 @@ coarse: setup ## one-minute weather and the static maps against 10 s weather, 20
 
 touches: setup-dev ## 1,000 days with people who touch evcc at any second (about half an hour)
 	$(BIN)/python -m sim.touches --seed 1 --homes 1000 $(ARGS)
+
+deaths: setup-dev ## who dies how in which state, and what the home does for the next 12 h (minutes)
+	$(BIN)/python -m sim.deaths $(ARGS)
+
+fuse: setup-dev ## 200 days behind 25 A and 200 behind 35 A: what is ours keeps the limit (about an hour)
+	$(BIN)/python -m sim.fuse_days --homes 200 --amps 25 $(ARGS)
+	$(BIN)/python -m sim.fuse_days --homes 200 --amps 35 $(ARGS)
 
 TRACES ?= ../shared/reference/evcc-recorded/traces
 twin: setup-dev ## every recording of a real evcc against the pretend one; two pictures in docs/

@@ -11,27 +11,30 @@ from typing import TypeAlias, assert_never
 from msgspec.structs import replace
 
 from actors.actuator_memory import ActuatorMemory
-from actors.actuator_view import view_of
+from actors.actuator_view import mended, view_of
+from actors.answers import answered
+from actors.estate_heard import heard
+from actors.left_plans import going, seen
 from actors.orders import (
     SETTINGS,
     Desk,
+    Draft,
     Setting,
     Wish,
-    confirmed,
+    awaits_reading,
     drafts,
     due,
     ordered,
-    refused,
     tidied,
 )
-from actors.overrides import has_restarted, read, rules_of, with_need
+from actors.overrides import has_restarted, read, recalls_from, rules_of, with_need
 from actors.ownership import given_back, ownerships, watched
 from actors.proof import Proofs, proved, reading_of
 from actors.script import script_of
-from actors.will import carried_out, inherited, standing, will_of
+from actors.situation import Situation
+from actors.will import inherited, standing, will_of
 from actors.wishes import (
     BatteryWish,
-    Situation,
     battery_wish,
     car_wish,
     fuse_of,
@@ -59,13 +62,11 @@ from engine.messages import (
 )
 from engine.settings import Settings
 from engine.values import (
-    BatteryMode,
     Control,
     HomeState,
     Loadpoint,
     Site,
     Why,
-    find,
 )
 
 Heard: TypeAlias = (
@@ -114,11 +115,16 @@ class Actuator(Actor[Heard, Said]):
             case ConfigRead():
                 yield from self._configure(message.settings, now)
             case Tick():
-                self._note(tick_at=now)
+                known = self.memory
+                oldest = known.settings.oldest_reading
+                waits = awaits_reading(known.measured_at, known.tick_at, now, oldest)
+                self._note(tick_at=now, waits=waits and known.stopped is None)
                 yield from self._act(now, ticking=True)
             case StateChanged():
                 if self._take_reading(message.state):
-                    yield from self._act(now)
+                    waited = self.memory.waits
+                    self._note(waits=False)
+                    yield from self._act(now, ticked=waited)
             case PlanMade():
                 script = self.memory.script
                 if script is None or message.plan.made_at >= script.made_at:
@@ -132,10 +138,10 @@ class Actuator(Actor[Heard, Said]):
                 self._note(import_eur_kwh=message.import_eur_kwh, grid_failed=failed)
                 yield from self._act(now)
             case OrderConfirmed() | OrderFailed() | BatteryModeConfirmed() | BatteryModeFailed():
-                self._take_answer(message, now)
+                self.memory = answered(self.memory, message, now)
                 yield from self._act(now)
             case EstateRead():
-                self._take_estate(message, now)
+                self.memory = heard(self.memory, message, now)
                 yield from self._act(now)
             case StopAsked() | HandsOff():
                 why = Why("stopping" if isinstance(message, StopAsked) else "hands_off")
@@ -163,7 +169,8 @@ class Actuator(Actor[Heard, Said]):
     def _take_reading(self, state: HomeState) -> bool:
         """Whether `state` holds a reading that was not seen before (its plan and turns come apart).
 
-        A version change, silence or a long gap before it counts as a restart of evcc.
+        A version change, silence, a long gap before it or a connection that had to be made anew
+        counts as a restart of evcc, unless the reading itself shows that there was none.
         """
         known = self.memory
         if not state.evcc_reachable and state.evcc_silent_since is not None:
@@ -176,13 +183,19 @@ class Actuator(Actor[Heard, Said]):
             2 * known.settings.oldest_reading
         )
         lost = before is not None and (gap or known.silent)
-        restarted = before is not None and has_restarted(site, before, lost)
+        doubtful = lost or state.evcc_connection != known.connection
+        restarted = before is not None and has_restarted(site, before, doubtful)
+        if restarted:
+            self._note(recalls_from=recalls_from(known.measured_at))
         restarted_at = at if restarted else known.restarted_at
-        back_at = at if lost or restarted or known.estate is not None else known.back_at
+        again = lost or restarted or known.estate is not None or mended(known, state, at)
+        back_at = at if again else known.back_at
         self._note(site=site, measured_at=at, silent=False, restarted_at=restarted_at)
+        self._note(connection=state.evcc_connection)
         desks = {desk.name: desk for desk in known.desks}
         chargers = [lp for lp in site.loadpoints if lp.charger]
-        self._note(desks=tuple(self._read(desks.get(lp.name), lp, before, at) for lp in chargers))
+        new = (self._read(desks.get(lp.name), lp, before, known.measured_at) for lp in chargers)
+        self._note(desks=tuple(new))
         will = known.will if known.estate is None else standing(known.estate)
         self._note(estate=None, will=will, back_at=back_at, failed_meters=state.failed_meters)
         self._prove(state, lost or restarted)
@@ -197,73 +210,36 @@ class Actuator(Actor[Heard, Said]):
         else:
             self._note(proofs=proved(known.proofs, reading))
 
-    def _read(self, desk: Desk | None, lp: Loadpoint, before: Site | None, at: datetime) -> Desk:
-        """The desk after a reading; a first one is seen with what an earlier life left."""
-        known, site = self.memory, self.memory.site
+    def _read(
+        self, desk: Desk | None, lp: Loadpoint, before: Site | None, looked_at: datetime | None
+    ) -> Desk:
+        """The desk after a reading; a first one is seen with what an earlier life left.
+
+        `before` and `looked_at`: the reading before it.
+        """
+        known, site, at = self.memory, self.memory.site, self.memory.measured_at
         assert site is not None
-        rules = rules_of(site, before, lp, at)
+        assert at is not None
+        rules = rules_of(site, before, lp, at, looked_at)
         if rules.restarted_at is None:
-            rules = replace(rules, restarted_at=known.restarted_at)
+            rules = replace(rules, restarted_at=known.restarted_at, recalls_from=known.recalls_from)
         new = read(desk, lp, at, rules, self._acts())
         if desk is None and known.estate is not None:
             return inherited(new, known.estate, at, self._acts(), rules.vehicle_mode)
         return new
 
-    def _take_estate(self, estate: EstateRead, now: datetime) -> None:
-        """At a start: what an earlier life left. Later: whether the will was carried out since."""
-        known = self.memory
-        first, site = not known.settled, known.site
-        self._note(settled=True)
-        if any(one.setting == "battery_mode" and one.value for one in estate.written):
-            self._note(battery_out=estate.carried_out_at is None or known.battery_out)
-        if not first:
-            if estate.carried_out_at is not None:
-                desks = tuple(carried_out(desk, estate, now) for desk in known.desks)
-                self._note(desks=desks, will=(), battery_out=known.stands is not None)
-        elif site is None or known.measured_at is None:
-            self._note(estate=estate)
-        else:
-            desks = tuple(self._inherit(desk, estate, site, now) for desk in known.desks)
-            self._note(desks=desks, will=standing(estate), back_at=now)
-
-    def _inherit(self, desk: Desk, estate: EstateRead, site: Site, now: datetime) -> Desk:
-        """A desk of a first reading that came before the estate."""
-        lp = find(site.loadpoints, desk.name)
-        if lp is None or any(desk.held(setting).user is not None for setting in SETTINGS):
-            return desk
-        mode = rules_of(site, None, lp, now).vehicle_mode
-        return inherited(desk, estate, now, self._acts(), mode)
-
     def _acts(self) -> bool:
         return self.memory.settings.control is Control.ON and self.memory.stopped is None
-
-    def _take_answer(
-        self,
-        answer: OrderConfirmed | OrderFailed | BatteryModeConfirmed | BatteryModeFailed,
-        now: datetime,
-    ) -> None:
-        match answer:
-            case OrderConfirmed(order=order):
-                for desk in self._desks(order.loadpoint):
-                    self._seat(confirmed(desk, order, now))
-            case OrderFailed(order=order):
-                for desk in self._desks(order.loadpoint):
-                    self._seat(refused(desk, order, answer.reason))
-            case BatteryModeConfirmed():
-                out = self.memory.stands is not None or answer.mode is not None
-                out = self.memory.battery_out and out
-                self._note(battery_refused=None, battery_out=out, in_force=answer.mode)
-            case BatteryModeFailed():
-                mode = answer.mode.value if answer.mode else BatteryMode.NORMAL.value
-                numbers = (("mode", mode), ("reason", answer.reason))
-                self._note(battery_refused=Why("battery_refused", numbers))
-            case _:
-                assert_never(answer)
 
     # --- what is decided -------------------------------------------------------------------------
 
     def _act(
-        self, now: datetime, *, ticking: bool = False, hurry: Why | None = None
+        self,
+        now: datetime,
+        *,
+        ticking: bool = False,
+        ticked: bool = False,
+        hurry: Why | None = None,
     ) -> Iterator[Said]:
         """Battery first, then the loadpoints, then who owns what."""
         known = self.memory
@@ -275,8 +251,9 @@ class Actuator(Actor[Heard, Said]):
         cars: tuple[tuple[Desk, Wish], ...] = ()
         if view.site is not None:
             for lp in view.site.loadpoints:
-                if lp.charger:
-                    yield from self._loadpoint(now, view, lp, ticking, hurry is not None)
+                if lp.charger and (hurry is not None or not self.memory.waits):
+                    yield from self._loadpoint(now, view, lp, ticking or ticked, hurry is not None)
+            yield from self._left_plans(now, view)
             cars = tuple(self._wishes(view))
             yield from self._owners(now, battery if view.site.battery else None, cars)
 
@@ -303,15 +280,16 @@ class Actuator(Actor[Heard, Said]):
             battery=known.battery_out,
             plans=known.settings.control is Control.ON and not known.site.optimizer_controls,
             now=now,
+            left=known.left_plans,
         )
         if will != known.will:
             self._note(will=will)
             yield WillMade(now, will)
 
     def _loadpoint(
-        self, now: datetime, view: Situation, lp: Loadpoint, ticking: bool, hurry: bool
+        self, now: datetime, view: Situation, lp: Loadpoint, again: bool, hurry: bool
     ) -> Iterator[Order]:
-        """The orders that are due at one loadpoint."""
+        """The orders that are due at one loadpoint; `again`: failed ones too."""
         desk = next(self._desks(lp.name), None)
         known = self.memory
         acting = known.settings.control is Control.ON
@@ -326,21 +304,54 @@ class Actuator(Actor[Heard, Said]):
             wanted[draft.setting] = draft.value
             held = desk.held(draft.setting)
             given_up = self._hands_off() and held.failures >= TRIES_OF_HANDS_OFF
-            if due(held, draft.value, now, tick_at, ticking) and not given_up:
-                order = Order(
-                    at=now,
-                    order_id=self.memory.next_order,
-                    loadpoint=lp.name,
-                    setting=draft.setting,
-                    value=draft.value,
-                    why=draft.why,
-                    until=wish.until,
-                    plan_revision=self._revision(),
-                )
-                self._note(next_order=order.order_id + 1)
+            if due(held, draft.value, now, tick_at, again) and not given_up:
+                order = self._order(now, lp.name, draft, until=wish.until)
                 desk = desk.holding(draft.setting, ordered(held, order, tick_at))
                 yield order
         self._seat(tidied(desk, wanted, now))
+
+    def _order(
+        self,
+        now: datetime,
+        loadpoint: str,
+        draft: Draft,
+        vehicle: str = "",
+        until: datetime | None = None,
+    ) -> Order:
+        order = Order(
+            at=now,
+            order_id=self.memory.next_order,
+            loadpoint=loadpoint,
+            setting=draft.setting,
+            value=draft.value,
+            why=draft.why,
+            until=until,
+            plan_revision=self._revision(),
+            vehicle=vehicle,
+        )
+        self._note(next_order=order.order_id + 1)
+        return order
+
+    def _left_plans(self, now: datetime, view: Situation) -> Iterator[Order]:
+        """evcc's own plans that our will has set are deleted once our plan does what they do."""
+        known = self.memory
+        if not known.left_plans or view.site is None or known.measured_at is None:
+            return
+        left = seen(known.left_plans, view.site, known.measured_at)
+        line = view.line if self._acts() and not view.idle and not view.blind else None
+        covered = tuple(car.loadpoint.casefold() for car in line.cars) if line else ()
+        for plan, loadpoint, why in going(
+            left,
+            view.site,
+            known.desks,
+            covered=() if view.unmetered else covered,
+            made_at=view.made_at or now,
+            read_at=known.measured_at,
+            tick_at=known.tick_at or now,
+        ):
+            left = tuple(replace(one, asked_at=now) if one is plan else one for one in left)
+            yield self._order(now, loadpoint, Draft(plan.line.setting, 0.0, why), plan.line.vehicle)
+        self._note(left_plans=left)
 
     def _wishes(self, view: Situation) -> Iterator[tuple[Desk, Wish]]:
         for lp in view.site.loadpoints if view.site else ():

@@ -1,6 +1,7 @@
 """All that the actuator remembers."""
 
 from actors.fuse import Fuse
+from actors.left_plans import LeftPlan
 from actors.orders import Desk
 from actors.proof import Proofs
 from actors.script import Script
@@ -32,10 +33,16 @@ class ActuatorMemory(Value, frozen=True):
     settings: Settings = Settings()
     now: Utc | None = None
     tick_at: Utc | None = None
+    waits: bool = False
+    """Whether nothing is written to a loadpoint before this tick's reading is heard."""
     site: Site | None = None
     measured_at: Utc | None = None
     silent: bool = False
+    connection: int = 0
+    """Over which connection to evcc the newest reading came."""
     restarted_at: Utc | None = None
+    recalls_from: Utc | None = None
+    """How old a setting may be with which evcc came back then."""
     back_at: Utc | None = None
     script: Script | None = None
     turns: tuple[Turn, ...] = ()
@@ -48,6 +55,8 @@ class ActuatorMemory(Value, frozen=True):
     battery_refused: Why | None = None
     will: tuple[Bequest, ...] = ()
     estate: EstateRead | None = None
+    left_plans: tuple[LeftPlan, ...] = ()
+    """evcc's own plans that a will of ours has set."""
     settled: bool = False
     failed_meters: tuple[FailedMeter, ...] = ()
     in_force: BatteryMode | None = None

@@ -2,10 +2,22 @@
 
 from datetime import datetime
 
+from msgspec.structs import replace
+
 from actors.actuator_memory import ActuatorMemory
+from actors.fuse import circuit_limits
 from actors.meters import blind_by_meters
-from actors.wishes import Situation, blind_of, line_of
-from engine.values import Why
+from actors.situation import Situation, Unmetered, blind_of, line_of
+from engine.values import HomeState, Why
+
+IMPORT = frozenset({"grid", "home"})
+"""While one of these has failed nobody knows what the house draws."""
+
+
+def mended(known: ActuatorMemory, state: HomeState, now: datetime) -> bool:
+    """Whether a failed meter is sound again in this reading: a plan will come soon."""
+    before, after = known.failed_meters, state.failed_meters
+    return blind_by_meters(before, now) is not None and blind_by_meters(after, now) is None
 
 
 def view_of(known: ActuatorMemory, now: datetime, idle: Why | None) -> Situation:
@@ -15,6 +27,15 @@ def view_of(known: ActuatorMemory, now: datetime, idle: Why | None) -> Situation
         idle = Why("evcc_optimizer")
     line, no_line = line_of(script, now)
     blind = blind_of(known.settings, known.measured_at, now)
+    circuits = circuit_limits(site) if site is not None else ()
+    unmetered = None
+    failed = blind_by_meters(known.failed_meters, now)
+    if failed is not None:
+        unmetered = Unmetered(failed)
+        if site is not None and {one.name for one in known.failed_meters} & IMPORT:
+            unmetered = Unmetered(failed, exports=(site.grid_import_w or 0.0) < 0)
+            site = replace(site, grid_import_w=None)
+            circuits = tuple(replace(one, drawn_w=None) for one in circuits)
     return Situation(
         now=now,
         settings=known.settings,
@@ -24,10 +45,12 @@ def view_of(known: ActuatorMemory, now: datetime, idle: Why | None) -> Situation
         back_at=known.back_at,
         line=line,
         no_line=no_line,
-        blind=blind or blind_by_meters(known.failed_meters, now),
+        blind=blind,
+        unmetered=unmetered,
         idle=idle,
         import_eur_kwh=prices.at(now) if prices else None,
         grid_failed=known.grid_failed,
         proofs=known.proofs,
         fuse=known.fuse,
+        circuits=circuits,
     )

@@ -192,7 +192,7 @@ class Collector(Actor[Hears, Says]):
         self._remember(silent_since=None, measured_at=at)
         # prices first: a state that holds this reading then names prices that were said before it
         yield from self._rates(at, message.tariffs)
-        yield SiteMeasured(at, message.site)
+        yield SiteMeasured(at, message.site, message.connection)
         yield from self._plugs(at, message.site)
         if self.memory.nudged:
             self._remember(nudged=False)

@@ -19,7 +19,7 @@ from actors.planner_battery import (
     battery_part,
 )
 from actors.planner_model import Array
-from actors.planner_problem import CarNeed, Grid, Prices, Problem
+from actors.planner_problem import CarNeed, Grid, Prices, Problem, open_hours
 from engine.values import BatteryMode, ChargeMode, PlanCar, PlanSlot, Why
 
 NEAR_FULL = 0.6
@@ -42,6 +42,8 @@ class Flows(NamedTuple):
     end_value: float
     car_end_value: float
     rung: str
+    gap_eur: float | None = None
+    """How much cheaper any plan could be; None: nobody knows (rules)."""
 
 
 class _Table(NamedTuple):
@@ -127,12 +129,12 @@ def _hurries(car: CarNeed, grid: Grid, row: list[float], last: int | None) -> li
         return [True] * n
     if last is None:
         return [False] * n
-    hours = grid.hours.tolist()
+    hours, opened = grid.hours.tolist(), open_hours(car, grid).tolist()
     before = [power if k <= last else 0.0 for k, power in enumerate(row)]
     flags, need, time_h = [], 0.0, 0.0
     for k in reversed(range(n)):
         need += before[k] * hours[k]
-        time_h += hours[k] if k <= last else 0.0
+        time_h += opened[k] if k <= last else 0.0
         # what is still to come before the departure needs the whole time until then
         flags.append(k <= last and need > 0 and need >= car.max_kw * (time_h - 0.05) * 0.98)
     return [flag or (k > last and row[k] > 0) for k, flag in enumerate(reversed(flags))]

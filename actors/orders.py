@@ -19,12 +19,21 @@ Setting = str | float
 RETRY = timedelta(seconds=10)
 IN_FLIGHT = timedelta(seconds=30)
 """An order without an answer is not repeated for so long."""
+FRESH = timedelta(seconds=30)
+"""So old may a reading be on which a tick writes; an older one waits for its own."""
 TRIES_OF_LIMIT = 3
 """A limit that evcc refuses so often no longer keeps a car from charging."""
 CHARGING = (ChargeMode.NOW, ChargeMode.MINPV)
 LIMITS = ("limit_soc", "limit_energy")
 SETTINGS = ("mode", *LIMITS)
 RESTORE = Why("restore_user")
+
+
+class Past(Value, frozen=True):
+    """What a setting was, and until when: the first reading that showed something else."""
+
+    value: Setting
+    until: Utc
 
 
 class Held(Value, frozen=True):
@@ -48,6 +57,8 @@ class Held(Value, frozen=True):
     """Ours before our last order: evcc comes back with it where a crash lost that order."""
     given_at: Utc | None = None
     """When it was given back; None: never, or in an earlier life."""
+    past: tuple[Past, ...] = ()
+    """What readings showed before, as far back as evcc may come back with it (`RECALLS`)."""
 
     @property
     def present(self) -> Setting:
@@ -106,12 +117,16 @@ class Desk(Value, frozen=True):
 
 
 class Wish(Value, frozen=True):
-    """What is wanted of a loadpoint. `mode` None: `give_back` what the user had, or hands off."""
+    """What is wanted of a loadpoint. `mode` None: `give_back` what the user had, or hands off.
+
+    `as_is`: nothing is written, limits of ours included: what is wanted will be known in a moment.
+    """
 
     owner: str
     why: Why
     mode: ChargeMode | None = None
     give_back: bool = False
+    as_is: bool = False
     until: Utc | None = None
     limit_soc_pct: float | None = None
     limit_energy_kwh: float | None = None
@@ -194,6 +209,8 @@ def drafts(desk: Desk, wish: Wish, now: datetime, hurry: bool) -> Iterator[Draft
 
     Each waits for the one before it to be confirmed, except in a `hurry` (we are about to stop).
     """
+    if wish.as_is:
+        return
     if wish.mode in CHARGING:
         goals = [(s, wish.limit(s)) for s in LIMITS if not desk.held(s).human]
         for setting, goal in goals:
@@ -218,6 +235,19 @@ def drafts(desk: Desk, wish: Wish, now: datetime, hurry: bool) -> Iterator[Draft
 
 def _limited(held: Held, goal: float, now: datetime) -> bool:
     return held.settled(goal, now) or held.failures >= TRIES_OF_LIMIT
+
+
+def awaits_reading(
+    measured_at: datetime | None, ticked_at: datetime | None, now: datetime, oldest: timedelta
+) -> bool:
+    """Whether nothing is written at this tick before its reading is heard.
+
+    That may show that a human has just set something else. Where the last tick, at `ticked_at`,
+    brought none, nobody waits; on one that is more than `oldest` old nothing is written anyway.
+    """
+    if measured_at is None or ticked_at is None or measured_at < ticked_at:
+        return False
+    return FRESH < now - measured_at <= oldest
 
 
 def _charges(desk: Desk, now: datetime) -> bool:

@@ -4,12 +4,13 @@ A reading that shows what we did not set was changed by evcc (plug, unplug, anot
 evcc-regulator.md §11, §14), each of which gives known values at a known time, or else by a human.
 """
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from actors.orders import SETTINGS, Desk, Held, Human, Setting, same
+from actors.orders import SETTINGS, Desk, Held, Human, Past, Setting, same
 from engine.values import BatteryMode, ChargeMode, EvccVehicle, Loadpoint, Site, Utc, Value, find
 
 READ_LAG = timedelta(seconds=15)
@@ -23,25 +24,33 @@ EVCC_RULES = timedelta(seconds=10)
 TELLS_MODE = (0, 312)
 """From this version on evcc tells the mode of each car."""
 SESSION_STEP_KWH = 0.01
+RECALLS = timedelta(seconds=65)
+"""evcc saves its settings each minute; killed, it comes back with what stood so long before."""
 
 
 class EvccRules(Value, frozen=True):
     """What evcc may do to a loadpoint by itself (evcc-regulator.md §11, §14).
 
-    `restarted_at`: when evcc was back after a restart. `vehicle_mode` is the mode of the car that
-    is there, `vehicle_known` False where evcc does not tell whether it has one.
+    `restarted_at`: the first reading after a restart, `recalls_from` how old a setting may be that
+    it brought back. `vehicle_mode` is the mode of the car that is there, `vehicle_known` False
+    where evcc does not tell whether it has one, `car_modes` those of all cars.
     """
 
     restarted_at: Utc | None = None
+    recalls_from: Utc | None = None
     vehicle_mode: str | None = None
     vehicle_known: bool = False
+    car_modes: tuple[str, ...] = ()
 
 
-def rules_of(site: Site, before: Site | None, lp: Loadpoint, at: datetime) -> "EvccRules":
+def rules_of(
+    site: Site, before: Site | None, lp: Loadpoint, at: datetime, looked_at: datetime | None = None
+) -> "EvccRules":
     """What evcc may have done to `lp` by `at`, apart from a restart that showed as silence.
 
     A restart that was too short to be noticed shows all the same: the battery mode is unknown
-    again (evcc-regulator.md §14), or a session's energy is lost while its car stays.
+    again (evcc-regulator.md §14), or a session's energy is lost while its car stays. `looked_at`:
+    when `before` was read.
     """
     vehicle = find(site.vehicles, lp.vehicle) if lp.vehicle else None
     mode = vehicle.mode if vehicle is not None else None
@@ -55,9 +64,16 @@ def rules_of(site: Site, before: Site | None, lp: Loadpoint, at: datetime) -> "E
     )
     return EvccRules(
         restarted_at=at if again else None,
+        recalls_from=recalls_from(looked_at) if again else None,
         vehicle_mode=None if mode is None else str(mode),
         vehicle_known=mode is not None or _tells_mode(site, vehicle),
+        car_modes=tuple(str(one.mode) for one in site.vehicles if one.mode is not None),
     )
+
+
+def recalls_from(looked_at: datetime | None) -> datetime | None:
+    """How old a setting may be with which an evcc comes back that was killed after `looked_at`."""
+    return None if looked_at is None else looked_at - RECALLS
 
 
 def _tells_mode(site: Site, vehicle: EvccVehicle | None) -> bool:
@@ -90,19 +106,37 @@ def _goes_on(lp: Loadpoint, old: Loadpoint | None) -> bool:
 
 
 class _Excuse(NamedTuple):
-    """Which rule of evcc's may explain a new value, and which values it gives; None: any."""
+    """Which rule of evcc's may explain a new value, and which modes it gives; None: any.
+
+    `recalls_from`: also what stood later than that, for a limit too.
+    """
 
     rule: str = ""
     modes: tuple[Setting | None, ...] | None = ()
     any_limit: bool = False
+    recalls_from: datetime | None = None
     off_is_said: bool = False
     """Where any mode is explained, `off` is a human's word all the same."""
 
-    def explains(self, setting: str, value: Setting) -> bool:
+    def explains(self, setting: str, held: Held, value: Setting) -> bool:
         """Whether evcc set this by itself."""
+        if self.recalls(held, value):
+            return True
         if setting != "mode":
-            return bool(self.rule) and (self.any_limit or not value)
+            return self.any_limit or not value
         return self.modes is None or value in self.modes
+
+    def recalls(self, held: Held, value: Setting) -> bool:
+        """Whether it stood so lately that a killed evcc may have come back with it."""
+        since = self.recalls_from
+        if since is None:
+            return False
+        stood = [past.value for past in held.past if past.until >= since]
+        # what our last order replaced, which no reading may have shown
+        sent_at = held.order.at if held.order is not None else held.ours_at or held.given_at
+        if sent_at is None or sent_at >= since:
+            stood += [one for one in (held.was, held.user) if one is not None]
+        return any(same(one, value) for one in stood)
 
 
 def read(desk: Desk | None, lp: Loadpoint, at: datetime, rules: EvccRules, acting: bool) -> Desk:
@@ -112,14 +146,14 @@ def read(desk: Desk | None, lp: Loadpoint, at: datetime, rules: EvccRules, actin
     """
     values = _values(lp)
     if desk is None:
-        mode, limit_soc, limit_energy = (Held(seen=value) for value in values)
-        off = acting and lp.connected and lp.mode is ChargeMode.OFF
-        human = Human(lp.mode, lp.mode.value, at) if off else None
-        return Desk(lp.name, lp.connected, lp.vehicle, mode, limit_soc, limit_energy, human=human)
+        return _first(lp, at, acting)
     edge = desk.connected != lp.connected or desk.vehicle != lp.vehicle
     edge_at = at if edge else desk.edge_at
-    excuse = _excuse(desk, lp, at, edge_at, rules)
+    excuses = tuple(_excuses(desk, lp, at, edge_at, rules))
     left = desk.connected and not lp.connected
+    came = lp.connected and not desk.connected
+    # a car that came has its own mode by now: that is what a human's touch replaced
+    stood = rules.vehicle_mode if came else None
     desk = replace(
         desk,
         connected=lp.connected,
@@ -129,46 +163,87 @@ def read(desk: Desk | None, lp: Loadpoint, at: datetime, rules: EvccRules, actin
         returns_to=lp.mode.value if left else desk.returns_to,
     )
     for setting, value in zip(SETTINGS, values, strict=True):
-        held, changed = _read_one(desk.held(setting), value, at, excuse, setting)
+        before = desk.held(setting)
+        held, changed = _read_one(before, value, at, excuses, setting)
+        held = _remembering(held, before, at)
         by_human = changed and acting and lp.connected
         if setting == "mode":
-            desk = _judge_mode(desk, held, lp.mode, at, by_human)
+            desk = _judge_mode(desk, held, lp.mode, at, by_human=by_human, stood=stood)
         else:
-            theirs = by_human and desk.held(setting).ours is not None
+            theirs = by_human and before.ours is not None
             keep = held.human and lp.connected
             desk = desk.holding(setting, replace(held, human=theirs or keep))
     return desk
+
+
+def _first(lp: Loadpoint, at: datetime, acting: bool) -> Desk:
+    """The desk after the first reading. Without a car evcc's disconnect rule has just set it."""
+    mode, limit_soc, limit_energy = (Held(seen=value) for value in _values(lp))
+    off = acting and lp.connected and lp.mode is ChargeMode.OFF
+    return Desk(
+        lp.name,
+        lp.connected,
+        lp.vehicle,
+        mode,
+        limit_soc,
+        limit_energy,
+        human=Human(lp.mode, lp.mode.value, at) if off else None,
+        returns_to=None if lp.connected else lp.mode.value,
+    )
 
 
 def _values(lp: Loadpoint) -> tuple[Setting, Setting, Setting]:
     return lp.mode.value, lp.limit_soc_pct or 0.0, lp.limit_energy_kwh or 0.0
 
 
-def _excuse(
+def _remembering(held: Held, before: Held, at: datetime) -> Held:
+    """The setting with what it was before, as long as evcc may come back with it."""
+    past = tuple(one for one in before.past if one.until >= at - 2 * RECALLS)
+    if not same(held.seen, before.seen):
+        past = (*past, Past(before.seen, at))
+    return held if past == held.past else replace(held, past=past)
+
+
+def _excuses(
     desk: Desk, lp: Loadpoint, at: datetime, edge_at: datetime | None, rules: EvccRules
-) -> _Excuse:
+) -> Iterator[_Excuse]:
     """What of evcc's own rules may explain a new value at `at`. `desk`: before the reading."""
     tells = rules.vehicle_known or lp.vehicle is None
     if edge_at is not None and at - edge_at <= EVCC_RULES:
-        if not lp.connected:
-            return _Excuse("edge", None, any_limit=True)
-        # another car in its place: it was unplugged in between
-        swapped = desk.connected and desk.vehicle is not None and desk.vehicle != lp.vehicle
-        known = tells and not (swapped and desk.returns_to is None)
-        back_to = desk.returns_to if swapped else None
-        return _Excuse("edge", (rules.vehicle_mode, back_to) if known else None)
+        yield _edge(desk, lp, rules, tells)
     restarted_at = rules.restarted_at
     if restarted_at is None or at - restarted_at > EVCC_STARTS:
-        return _Excuse()
-    # the first reading shows what was configured or kept, later ones what a connect event does
-    known = tells and (at > restarted_at or desk.returns_to is not None)
-    modes = (rules.vehicle_mode, desk.returns_to, desk.mode.user, desk.mode.was)
-    off_is_said = not known and "off" not in modes
-    return _Excuse("restart", modes if known else None, any_limit=True, off_is_said=off_is_said)
+        return
+    if at > restarted_at:  # what was configured or kept was there at once; a car's mode comes later
+        yield _Excuse("restart", (rules.vehicle_mode,) if tells else None, off_is_said=not tells)
+        return
+    known = tells and desk.returns_to is not None
+    modes = (rules.vehicle_mode, desk.returns_to) if known else None
+    # where the default is unknown: the car's own `off`, or one that stood before us, is no word
+    off_is_given = "off" in (rules.vehicle_mode, desk.mode.user)
+    yield _Excuse(
+        "restart",
+        modes,
+        recalls_from=rules.recalls_from,
+        off_is_said=modes is None and not off_is_given,
+    )
+
+
+def _edge(desk: Desk, lp: Loadpoint, rules: EvccRules, tells: bool) -> _Excuse:
+    """What a car that came, went or became another one explains."""
+    if not lp.connected:
+        return _Excuse("edge", None, any_limit=True)
+    # another car in its place: it was unplugged in between
+    swapped = desk.connected and desk.vehicle is not None and desk.vehicle != lp.vehicle
+    if not tells or (swapped and desk.returns_to is None):
+        return _Excuse("edge", None)
+    # a guest that evcc does not look for was taken for a car before: somebody has removed that
+    cars = rules.car_modes if lp.vehicle is None and not lp.detecting else ()
+    return _Excuse("edge", (rules.vehicle_mode, desk.returns_to if swapped else None, *cars))
 
 
 def _read_one(
-    held: Held, value: Setting, at: datetime, excuse: _Excuse, setting: str
+    held: Held, value: Setting, at: datetime, excuses: tuple[_Excuse, ...], setting: str
 ) -> tuple[Held, bool]:
     """The setting after a reading, and whether neither we nor evcc explain its value."""
     if same(value, held.present):
@@ -179,28 +254,41 @@ def _read_one(
         # the answer was lost, the write was not
         landed = replace(held, seen=value, ours=value, ours_at=at, order=None, failed=False)
         return landed, False
+    excuse = next((one for one in excuses if one.explains(setting, held, value)), None)
     return _judge(held, value, excuse, setting)
 
 
-def _judge(held: Held, value: Setting, excuse: _Excuse, setting: str) -> tuple[Held, bool]:
+def _judge(held: Held, value: Setting, excuse: _Excuse | None, setting: str) -> tuple[Held, bool]:
     """The setting with a value that is not ours, and whether evcc's rules leave it unexplained."""
-    explained = excuse.explains(setting, value)
-    if excuse.rule == "edge" and explained:
+    if excuse is not None and excuse.rule == "edge":
         return Held(seen=value, ours_at=held.ours_at, confirmed_id=held.confirmed_id), False
     gone = replace(held, seen=value, ours=None, order=None, failed=False, failures=0)
-    if excuse.rule != "restart" or not explained:
+    if excuse is None:
         return replace(gone, was=None), True
-    if held.user is None and held.was is not None and same(value, held.was):
+    recalled = excuse.recalls(held, value)
+    if held.user is None and held.was is not None and same(value, held.was) and recalled:
         # what we gave back was lost in the crash: it is to be given back again
         return replace(gone, ours=value, user=held.present), False
-    return gone, setting == "mode" and value == "off" and excuse.off_is_said
+    said = setting == "mode" and value == "off" and excuse.off_is_said and not recalled
+    return gone, said
 
 
-def _judge_mode(desk: Desk, held: Held, mode: ChargeMode, at: datetime, by_human: bool) -> Desk:
-    """Who the mode now belongs to. Setting it back to what it was ends a human's override."""
+def _judge_mode(
+    desk: Desk,
+    held: Held,
+    mode: ChargeMode,
+    at: datetime,
+    *,
+    by_human: bool,
+    stood: Setting | None,
+) -> Desk:
+    """Who the mode now belongs to. Setting it back to what it was ends a human's override.
+
+    `stood`: what it was, where no reading has shown that.
+    """
     human = desk.human
     if by_human:
-        first = human.before if human else desk.mode.present
+        first = human.before if human else stood or desk.mode.present
         human = None if same(mode.value, first) else Human(mode, first, at)
     elif human is not None and not same(held.present, human.mode.value):
         human = None

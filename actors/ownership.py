@@ -5,7 +5,8 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from actors.orders import LIMITS, Desk, Held, Wish, limit_why, same
-from actors.wishes import EVCC, HUMAN, SMARTLOAD, BatteryWish
+from actors.situation import EVCC, HUMAN, SMARTLOAD
+from actors.wishes import BatteryWish
 from engine.settings import Settings
 from engine.values import Control, Ownership, Why
 

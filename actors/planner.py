@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from actors.execution import PRICE_EUR_KWH, Flows
+from actors.execution import Flows
 from actors.planner_calm import calmed
 from actors.planner_case import TINY_KWH, Case, case_of, structure_of
 from actors.planner_model import MONEY_SCALE, Array, Structure, write_model
-from actors.planner_problem import Grid, Prices, Problem, grid_of, prices_of
+from actors.planner_problem import Problem, grid_of, prices_of
 from actors.planner_report import plan_of
 from actors.planner_rules import PlanRules
 from actors.planner_search import Budget, Searched, search
@@ -70,7 +70,9 @@ class Planner:
     def _program(self, shape: Structure) -> Program:
         program = self._programs.pop(shape, None)
         if program is None:
-            program = (PublicProgram if self._public else make_program)(write_model(shape), self._meter)
+            program = (PublicProgram if self._public else make_program)(
+                write_model(shape), self._meter
+            )
         self._programs[shape] = program  # the newest is last
         if len(self._programs) > KEPT_STRUCTURES:
             del self._programs[next(iter(self._programs))]
@@ -139,4 +141,5 @@ def _flows(solved: Solved) -> Flows:
         end_value=case.end_value,
         car_end_value=case.car_end_value,
         rung="lp",
+        gap_eur=round(solved.found.gap / MONEY_SCALE, 6),
     )

@@ -27,9 +27,7 @@ def calmed(case: Case, program: Program, rules: PlanRules, found: Searched) -> S
 
 
 class _Calm:
-    def __init__(
-        self, case: Case, program: Program, rules: PlanRules, found: Searched
-    ) -> None:
+    def __init__(self, case: Case, program: Program, rules: PlanRules, found: Searched) -> None:
         self._case, self._program, self._rules = case, program, rules
         self._most = found.value + ALLOWED
         self._tries = TRIES

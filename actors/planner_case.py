@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actors.planner_model import MONEY_SCALE, Array, Structure
-from actors.planner_problem import CarNeed, Grid, Prices, Problem, Store
+from actors.planner_problem import CarNeed, Grid, Prices, Problem, Store, open_hours
 from actors.planner_report import EXPORT_LIMIT_EUR_KWH, IMPORT_LIMIT_FACTOR
 
 TINY_KWH = 1e-6
@@ -83,7 +83,10 @@ def case_of(problem: Problem, grid: Grid, prices: Prices) -> Case:
     permitted = worth >= prices.buy
     zero, endless = np.zeros(n), np.full(n, 1e6)
     draws = np.array(
-        [np.minimum(min(car.min_kw, car.max_kw) * hours, car.need_kwh) for car in problem.cars]
+        [
+            np.minimum(min(car.min_kw, car.max_kw) * open_hours(car, grid), car.need_kwh)
+            for car in problem.cars
+        ]
     ).reshape(len(problem.cars), n)
     fixed = np.array([car.max_kw < FIXED * car.min_kw for car in problem.cars], dtype=bool)
     least = np.where(fixed[:, None], 0.0, draws)
@@ -98,12 +101,17 @@ def case_of(problem: Problem, grid: Grid, prices: Prices) -> Case:
     }
     cars_max = zero
     for k, car in enumerate(problem.cars):
-        most = car.max_kw * hours
+        most = car.max_kw * open_hours(car, grid)
         most = np.where(permitted[k], most, np.minimum(most, np.maximum(surplus, draws[k])))
         cars_max = cars_max + most
         data |= {
             f"car{k}_cost": MONEY_SCALE
-            * ((1.2 + 0.1 * k) * tie + CHEAP_SHARE * prices.buy - worth[k] + _weak(surplus, draws[k])),
+            * (
+                (1.2 + 0.1 * k) * tie
+                + CHEAP_SHARE * prices.buy
+                - worth[k]
+                + _weak(surplus, draws[k])
+            ),
             f"car{k}_min": zero,
             f"car{k}_max": most,
             f"car{k}_beyond": _beyond(surplus, draws[k]),
@@ -111,7 +119,9 @@ def case_of(problem: Problem, grid: Grid, prices: Prices) -> Case:
         }
     end = _add_store(data, problem, grid, prices, cars_max)
     _add_limits(data, problem, hours, surplus)
-    return Case(problem, grid, prices, surplus, deadlines, worth, least, permitted, end, car_end, data)
+    return Case(
+        problem, grid, prices, surplus, deadlines, worth, least, permitted, end, car_end, data
+    )
 
 
 def _add_store(
@@ -159,6 +169,11 @@ def _add_store(
         "above_min": zero,
     }
     return end_value
+
+
+def _early(k: int, tie: Array) -> Array:
+    """Cars wait for nothing rather than the battery, the first one before the next."""
+    return (1.2 + 0.1 * k) * tie
 
 
 def _beyond(surplus: Array, least: Array) -> Array:

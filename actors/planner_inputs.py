@@ -1,18 +1,20 @@
 """From what was heard to what the planner is asked. Pure; total for any state."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from actors.fuse import import_limit_kw
 from actors.planner_problem import CarNeed, Problem, Store
 from engine.home import VOLTAGE_V
 from engine.messages import Forecasted, RatesChanged
 from engine.settings import BatterySettings, CarSettings, Settings
-from engine.slots import SLOTS_PER_HOUR, slot_of, slots_between
+from engine.slots import SLOT, SLOTS_PER_HOUR, slot_of, slots_between
 from engine.values import (
     BatteryMode,
     ChargeMode,
     HomeState,
     Loadpoint,
     Quantiles,
+    Site,
     Turn,
     Value,
     find,
@@ -21,6 +23,7 @@ from engine.values import (
 DAY_SLOTS = 96
 DEFAULT_EFFICIENCY = 0.9
 HUMAN = "human"
+CAR_NOT_OBEYED = ("car_not_obeyed", "car_draw_not_obeyed")
 
 
 class Wanted(Value, frozen=True):
@@ -34,6 +37,7 @@ class Wanted(Value, frozen=True):
     asap: bool
     open: bool
     max_kw: float
+    from_at: datetime | None = None
 
 
 def horizon_slots(settings: Settings) -> int:
@@ -100,12 +104,12 @@ def _car_settings(settings: Settings, vehicle: str | None) -> CarSettings | None
     return next((car for car in settings.cars if car.name.casefold() == folded), None)
 
 
-def _powers_kw(
-    state: HomeState, settings: Settings, loadpoint: Loadpoint, vehicle: str | None
+def powers_kw(
+    site: Site | None, settings: Settings, loadpoint: Loadpoint, vehicle: str | None
 ) -> tuple[float, float]:
     """Least and most power of this car at this loadpoint: the car's own limits hold (INV-19)."""
     own = _car_settings(settings, vehicle)
-    known = find(state.site.vehicles, vehicle) if state.site and vehicle else None
+    known = find(site.vehicles, vehicle) if site and vehicle else None
     if own is not None:
         phases, most_kw, least_a = own.phases, own.max_power_kw, own.min_current_a
     else:
@@ -137,13 +141,39 @@ def _human_mode(state: HomeState, loadpoint: Loadpoint) -> ChargeMode | None:
     return loadpoint.mode if owned else None
 
 
+def _disobeys_until(state: HomeState, loadpoint: Loadpoint, at: datetime) -> datetime | None:
+    """Until when nothing is expected of a loadpoint whose power contradicts its mode, or None."""
+    setting = f"loadpoint:{loadpoint.name}:mode".casefold()
+    for one in state.in_control:
+        if one.setting.casefold() == setting and one.why.code in CAR_NOT_OBEYED:
+            return one.until if one.until is not None and one.until > at else None
+    return None
+
+
+def drawn_anyway_kw(state: HomeState, at: datetime, slot: datetime, count: int) -> list[float]:
+    """What loadpoints that do not obey draw at present, until they are told again: it is load."""
+    drawn = [0.0] * count
+    for loadpoint in state.site.loadpoints if state.site else ():
+        until = _disobeys_until(state, loadpoint, at) if loadpoint.charger else None
+        if until is not None:
+            since = at
+            for k in range(count):
+                end = slot + (k + 1) * SLOT
+                whole = (end - since) / timedelta(hours=1)
+                share = max(0.0, (min(end, until) - since) / timedelta(hours=1)) / whole
+                drawn[k] += max(0.0, loadpoint.charge_w) / 1000 * share
+                since = end
+    return drawn
+
+
 def car_of(
     state: HomeState, settings: Settings, turn: Turn, at: datetime
 ) -> tuple[CarNeed, Wanted] | None:
     """What the car whose turn it is needs, or None where nothing can be planned for it.
 
     Nothing is planned for devices that are no chargers, unplugged cars, and cars whose charging a
-    human has taken over, unless with `now`. A departure that is past is none (INV-16).
+    human has taken over, unless with `now`; for one that does not obey only what comes after that.
+    A departure that is past is none (INV-16).
     """
     loadpoint = state.loadpoint(turn.loadpoint)
     if loadpoint is None or not loadpoint.charger or not loadpoint.connected:
@@ -154,12 +184,13 @@ def car_of(
     own = _car_settings(settings, turn.vehicle)
     if own is not None and own.disabled:
         return None
-    least, most = _powers_kw(state, settings, loadpoint, turn.vehicle)
+    least, most = powers_kw(state.site, settings, loadpoint, turn.vehicle)
     efficiency = own.charge_efficiency if own else DEFAULT_EFFICIENCY
     by_energy = turn.target_soc_pct is None
     need = max(0.0, turn.need_kwh) / (1.0 if by_energy else efficiency)
     departure = turn.departure if turn.departure and turn.departure > at else None
     asap = turn.immediate or human is ChargeMode.NOW or loadpoint.plan_active
+    from_at = _disobeys_until(state, loadpoint, at)
     car = CarNeed(
         vehicle=turn.vehicle or "",
         loadpoint=turn.loadpoint,
@@ -171,6 +202,7 @@ def car_of(
         soc_pct=turn.soc_pct,
         departure=departure,
         asap=asap,
+        from_at=from_at,
     )
     wanted = Wanted(
         turn.loadpoint,
@@ -181,6 +213,7 @@ def car_of(
         asap,
         need > 0,
         round(most, 3),
+        from_at,
     )
     return car, wanted
 
@@ -196,6 +229,15 @@ def cars_of(
             found.setdefault(turn.loadpoint.casefold(), one)
     cars = tuple(car for car, _ in found.values())
     return cars, tuple(wanted for _, wanted in found.values())
+
+
+def _load_kw(state: HomeState, forecast: Forecasted, at: datetime, count: int) -> tuple[float, ...]:
+    slot = slot_of(at)
+    house = ahead_kw(forecast.load, slot, count)
+    drawn = drawn_anyway_kw(state, at, slot, count)
+    return (
+        tuple(one + more for one, more in zip(house, drawn, strict=True)) if any(drawn) else house
+    )
 
 
 def problem_of(
@@ -218,12 +260,12 @@ def problem_of(
         zone=settings.site.zone,
         import_eur_kwh=rates.import_eur_kwh.window(slot, count) if rates else none,
         export_eur_kwh=rates.export_eur_kwh.window(slot, count) if rates else none,
-        load_kw=ahead_kw(forecast.load, slot, count),
+        load_kw=_load_kw(state, forecast, at, count),
         pv_kw=ahead_kw(forecast.pv, slot, count),
         store=store_of(state, settings),
         cars=cars,
         unmet_eur_kwh=settings.planner.unmet_eur_kwh,
-        import_limit_kw=settings.site.grid_import_limit_kw,
+        import_limit_kw=import_limit_kw(settings, state.site),
         export_limit_kw=settings.site.grid_export_limit_kw,
         usual_eur_kwh=usual,
         feed_in_eur_kwh=settings.site.feed_in_eur_kwh,

@@ -16,7 +16,7 @@ BIG_KWH = 1e3
 
 
 def monolith(lp: Any, rules: PlanRules) -> Any:
-    """A `highspy.HighsLp` with binaries: `lp` is the loaded program's (columns first, unchanged)."""
+    """A `highspy.HighsLp` with binaries; the columns of `lp`, the loaded program's, come first."""
     import highspy
 
     n, m = lp.num_col_, lp.num_row_
@@ -86,4 +86,8 @@ def solve_monolith(milp: Any, gap: float, seconds: float = 60.0) -> tuple[float,
     highs.passModel(milp)
     highs.run()
     info = highs.getInfo()
-    return info.objective_function_value, info.mip_dual_bound, np.array(highs.getSolution().col_value)
+    return (
+        info.objective_function_value,
+        info.mip_dual_bound,
+        np.array(highs.getSolution().col_value),
+    )

@@ -56,6 +56,8 @@ class CarNeed(Value, frozen=True):
     """None or past: no deadline, it charges when that pays (INV-16)."""
     asap: bool = False
     """Charge at full power from now on, whatever it costs."""
+    from_at: Utc | None = None
+    """Until then it takes nothing, whatever it is told: that is planned around."""
 
 
 class Charged(Value, frozen=True):
@@ -126,6 +128,19 @@ def grid_of(problem: Problem) -> Grid:
     quarters = tuple((bins % QUARTERS).tolist())
     starts[0] = problem.at
     return Grid(tuple(starts), hours, quarters)
+
+
+def open_hours(car: CarNeed, grid: Grid) -> Array:
+    """How long the car can charge in each slot."""
+    opens = car.from_at
+    if opens is None or opens <= grid.starts[0]:
+        return grid.hours
+    left = [
+        float(hours) - max(0.0, (opens - start) / timedelta(hours=1))
+        for start, hours in zip(grid.starts, grid.hours, strict=True)
+    ]
+    opened: Array = np.maximum(np.array(left), 0.0)
+    return opened
 
 
 def _by_quarter(values: tuple[float | None, ...], quarters: tuple[int, ...]) -> dict[int, float]:

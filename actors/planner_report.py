@@ -106,4 +106,5 @@ def plan_of(problem: Problem, grid: Grid, prices: Prices, flows: Flows) -> Plan:
         end_value_eur_kwh=flows.end_value,
         why=_why(problem, prices, flows, cost),
         shortfalls=shortfalls,
+        gap_eur=flows.gap_eur,
     )

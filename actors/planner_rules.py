@@ -124,7 +124,7 @@ class PlanRules:
 def _ways(pair: Pair, t: int, first: bool, lower: Array) -> Choice:
     """None of the one, or none of the other; what has to be on is left."""
     ways = []
-    for keep, drop in ((pair.one, pair.other), (pair.other, pair.one)):
+    for drop in (pair.other, pair.one):
         at = drop[:, t]
         if not (lower[at] > TINY_KWH).any():
             zero = np.zeros(len(at))
@@ -135,7 +135,7 @@ def _ways(pair: Pair, t: int, first: bool, lower: Array) -> Choice:
 
 
 def _on_or_off(own: Ints, t: int, least: Array, kwh: Array, upper: Array) -> Choice:
-    """At least its minimum in slot `t`, or nothing; or nothing more anywhere than where it is on."""
+    """At least its minimum in slot `t`, or nothing; or nothing anywhere but where it is on."""
     column, zero = own[t : t + 1], np.zeros(1)
     off = Way(column, zero, zero)
     if least[t] > upper[own[t]] + TINY_KWH:

@@ -179,6 +179,17 @@ def loadpoint_says(proofs: Proofs, name: str, mode: ChargeMode) -> Says:
     return proofs.of(mode_of(name), mode.value).says
 
 
+def refused_of(proofs: Proofs, name: str) -> Proof | None:
+    """The mode that this loadpoint does not obey at present, the newest; or None."""
+    setting = mode_of(name)
+    found: Proof | None = None
+    for one in not_obeyed(proofs):
+        since = one.refused_at if one.setting == setting else None
+        if since and (found is None or found.refused_at is None or since > found.refused_at):
+            found = one
+    return found
+
+
 def not_obeyed(proofs: Proofs) -> tuple[Proof, ...]:
     """Each setting and mode that is not obeyed at present."""
     return tuple(one for one in proofs.known if one.refused_at is not None)

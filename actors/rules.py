@@ -12,7 +12,7 @@ import numpy as np
 from actors.execution import Flows
 from actors.planner_case import deadline_of
 from actors.planner_model import Array
-from actors.planner_problem import CarNeed, Grid, Prices, Problem, grid_of, prices_of
+from actors.planner_problem import CarNeed, Grid, Prices, Problem, grid_of, open_hours, prices_of
 from actors.planner_report import plan_of
 from engine.values import Plan
 
@@ -29,16 +29,18 @@ def plan_by_rules(problem: Problem) -> Plan:
     deadlines = tuple(deadline_of(car, grid) for car in problem.cars)
     cars, worths = np.zeros((len(problem.cars), n)), np.full((len(problem.cars), n), -1e3)
     for k, (car, last) in enumerate(zip(problem.cars, deadlines, strict=True)):
-        chosen = _slots_for(car, last, n, prices, failed=problem.prices_failed)
+        most = car.max_kw * open_hours(car, grid)
+        first = int(np.argmax(most > 0)) if (most > 0).any() else n
+        chosen = _slots_for(car, last, range(first, n), prices, failed=problem.prices_failed)
         left = max(0.0, car.need_kwh)
         for t in chosen:
-            cars[k, t] = min(left, car.max_kw * grid.hours[t])
+            cars[k, t] = min(left, most[t])
             worths[k, t] = prices.buy[t]
             left -= cars[k, t]
-        for t in range(n):
+        for t in range(first, n):
             power = min(surplus[t], car.max_kw)
             if cars[k, t] == 0 and 0 < car.min_kw <= power:
-                cars[k, t] = min(left, power * grid.hours[t])
+                cars[k, t] = min(left, power * grid.hours[t], most[t])
                 left -= cars[k, t]
                 surplus[t] -= cars[k, t] / grid.hours[t]
     charge, discharge, stored = _serve(problem, grid, cars.sum(axis=0))
@@ -58,19 +60,19 @@ def plan_by_rules(problem: Problem) -> Plan:
 
 
 def _slots_for(
-    car: CarNeed, last: int | None, n: int, prices: Prices, *, failed: bool
+    car: CarNeed, last: int | None, slots: range, prices: Prices, *, failed: bool
 ) -> list[int]:
-    """The slots in which it may take the grid: the cheapest known, then the latest unknown.
+    """Those of `slots` in which it may take the grid: the cheapest known, then the latest unknown.
 
     `failed`: no price counts as known while the tariff fails, whatever it once published.
     """
     if car.need_kwh <= 0 or car.max_kw <= 0:
         return []
     if car.asap:
-        return list(range(n))
+        return list(slots)
     if last is None:
         return []
-    window = range(last + 1)
+    window = range(slots.start, last + 1)
     known = [t for t in window if not (failed or prices.assumed[t])]
     known.sort(key=lambda t: (float(prices.buy[t]), t))
     unknown = [t for t in reversed(window) if failed or prices.assumed[t]]

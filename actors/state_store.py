@@ -228,6 +228,7 @@ class StateStore(Actor[Hears, StateChanged]):
             evcc_reachable=True,
             evcc_silent_since=None,
             evcc_reason="",
+            evcc_connection=reading.connection,
         )
 
     def _watch_meters(self, reading: SiteMeasured) -> None:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from actors.left_plans import LeftPlan, are_ours
 from actors.orders import (
     LIMITS,
     RESTORE,
@@ -52,11 +53,13 @@ def will_of(
     battery: bool,
     plans: bool,
     now: datetime,
+    left: tuple[LeftPlan, ...] = (),
 ) -> tuple[Bequest, ...]:
     """The will, in the order in which it is carried out.
 
     `battery`: something of ours stands there or is about to. `plans`: departures are our business
-    (control is `on`, and nobody else's optimizer is in control).
+    (control is `on`, and nobody else's optimizer is in control). `left`: plans of evcc's that an
+    earlier will has set: what they do stays in the will, whether they are deleted or not.
     """
     lines: list[Bequest] = [Bequest("battery_mode", RESTORE)] if battery else []
     for desk in desks:
@@ -66,6 +69,8 @@ def will_of(
         folded = desk.name.casefold()
         turn = next((one for one in turns if one.loadpoint.casefold() == folded), None)
         ahead = turn if plans and _is_ahead(turn, desk, lp, now) else None
+        if ahead is not None and not are_ours(left, lp, site) and _evcc_plans(lp, site, ahead):
+            ahead = None
         lines += _of_loadpoint(desk, lp, site, ahead, settings, now=now)
     return tuple(lines)
 
@@ -91,7 +96,7 @@ def _of_loadpoint(
         if not desk.held(setting).human:
             given |= _given(desk, setting, now)
     plan: list[Bequest] = []
-    if turn is not None and turn.departure is not None and not _evcc_plans(lp, site, turn):
+    if turn is not None and turn.departure is not None:
         why = Why("car_deadline", (("departure_at", turn.departure.isoformat()),))
         vehicle = find(site.vehicles, lp.vehicle) if lp.vehicle else None
         goal = _goal(desk, lp, vehicle, turn, settings)

@@ -4,45 +4,48 @@ Pure. A gate only ever takes away: it releases the battery and leaves a car to t
 makes anything charge.
 """
 
-from datetime import datetime
-from math import ceil
-
 from msgspec.structs import replace
 
+from actors.departure_wishes import cannot_wait, charging, least_is_safe, unmetered_wish
 from actors.fuse import (
     BATTERY,
     Fuse,
-    Limit,
     Load,
     battery_load,
+    battery_phases,
     car_load,
     limits_of,
     refusal_of,
     weighed,
+    without,
 )
+from actors.fuse_fallbacks import HOLDING, least_load, least_name, serving, with_least
+from actors.goals import NOTHING_LEFT_KWH, goal_of
 from actors.orders import CHARGING, Desk, Wish
-from actors.proof import Proofs, Verdict, battery_says, loadpoint_says
-from actors.script import PATIENCE, CarLine, Line, Script
-from engine.settings import Settings
+from actors.planner_inputs import CAR_NOT_OBEYED
+from actors.proof import (
+    TRY_AGAIN,
+    Verdict,
+    battery_says,
+    loadpoint_says,
+    refused_of,
+)
+from actors.script import PATIENCE, CarLine, Line
+from actors.situation import EVCC, HUMAN, OPTIMIZER, SMARTLOAD, Situation, turn_of
 from engine.values import (
     BatteryMode,
     ChargeMode,
     Loadpoint,
     Site,
-    Turn,
     Utc,
     Value,
     Why,
     find,
 )
 
-NOTHING_LEFT_KWH = 0.0
-ENERGY_STEP_KWH = 0.5
-ENERGY_LAG_H = 0.25
-"""A goal in kWh adds the session (each reading) to the need (each slot): it is set anew only
-beyond this step and what was charged meanwhile."""
+LEAST = {"car_fuse": "car_fuse_least", "car_fuse_phase": "car_fuse_phase_least"}
+HOLDS = (BatteryMode.HOLD, BatteryMode.HOLDCHARGE)
 SUN_CODES = ("car_sun", "battery_takes_sun")
-EVCC, SMARTLOAD, HUMAN, OPTIMIZER = "evcc", "smartload", "human", "evcc_optimizer"
 
 
 class BatteryWish(Value, frozen=True):
@@ -54,60 +57,13 @@ class BatteryWish(Value, frozen=True):
     until: Utc | None = None
 
 
-class Situation(Value, frozen=True):
-    """All that a decision rests on. `no_line` says why the plan of `made_at` asks for nothing.
-
-    `blind`: nothing new may be decided (INV-110, INV-112). `idle`: somebody else is in control.
-    `back_at`: when evcc was last seen again after silence. `proofs`: what power has shown. `fuse`:
-    what is granted; `circuits`: evcc's own limits that all power flows through.
-    """
-
-    now: Utc
-    settings: Settings
-    site: Site | None
-    turns: tuple[Turn, ...] = ()
-    made_at: Utc | None = None
-    back_at: Utc | None = None
-    line: Line | None = None
-    no_line: Why = Why("no_plan")
-    blind: Why | None = None
-    idle: Why | None = None
-    import_eur_kwh: float | None = None
-    grid_failed: bool = False
-    proofs: Proofs = Proofs()
-    fuse: Fuse = Fuse()
-    circuits: tuple[Limit, ...] = ()
-
-
-def line_of(script: Script | None, now: datetime) -> tuple[Line | None, Why]:
-    """The line of the plan to act on; without one, why there is none (INV-185)."""
-    if script is None:
-        return None, Why("no_plan")
-    if script.rung == "evcc":
-        return None, Why("evcc_alone")
-    line = script.line_at(now)
-    if line is None or script.too_old(now):
-        age_min = round(script.age(now).total_seconds() / 60)
-        return None, Why("plan_too_old", (("age_min", age_min),))
-    return line, line.why
-
-
-def blind_of(settings: Settings, measured_at: datetime | None, now: datetime) -> Why | None:
-    """Why nothing may be decided on the newest reading (INV-110, INV-112), or None."""
-    if measured_at is None:
-        return Why("no_reading")
-    age = now - measured_at
-    if age > settings.oldest_reading:
-        return Why("reading_too_old", (("age_s", round(age.total_seconds())),))
-    return None
-
-
 # --- the battery ---------------------------------------------------------------------------------
 
 
 def battery_wish(view: Situation) -> BatteryWish:
     """The external battery mode that is to stand. Serving is evcc's own `normal`: released."""
-    released = view.idle or view.blind or _no_battery(view.site)
+    unmetered = view.unmetered.why if view.unmetered is not None else None
+    released = view.idle or view.blind or unmetered or _no_battery(view.site)
     if released is not None:
         owner = OPTIMIZER if released.code == "evcc_optimizer" else EVCC
         return BatteryWish(owner, None, released)
@@ -124,6 +80,8 @@ def _planned_battery(view: Situation) -> BatteryWish:
         return BatteryWish(EVCC, None, line.why, line.until)
     if line.battery is BatteryMode.CHARGE and (closed := _no_charging(view, line)) is not None:
         return BatteryWish(EVCC, None, closed)
+    if line.battery in HOLDS and (serves := refusal_of(view.fuse, HOLDING)) is not None:
+        return BatteryWish(EVCC, None, serves)
     return BatteryWish(SMARTLOAD, line.battery, line.why, line.until)
 
 
@@ -186,7 +144,7 @@ def _evcc_would_not(view: Situation) -> bool:
 
 def needs_energy(view: Situation, lp: Loadpoint) -> bool | None:
     """Whether the turn at this loadpoint is unmet; None when nobody has a turn there."""
-    turn = _turn(view, lp)
+    turn = turn_of(view, lp)
     return None if turn is None else turn.need_kwh > NOTHING_LEFT_KWH
 
 
@@ -195,30 +153,63 @@ def car_wish(view: Situation, desk: Desk, lp: Loadpoint) -> Wish:
     others = _others(view, desk, lp)
     if others is not None:
         return others
-    if view.line is None:
+    if view.unmetered is not None:
+        wish = unmetered_wish(view, desk, lp, view.unmetered)
+    elif view.line is None:
         return _without_plan(view, desk)
-    return _proven_car(view, lp, _fused_car(view, lp, _planned(view, desk, lp, view.line)))
+    else:
+        wish = _planned(view, desk, lp, view.line)
+    return _fused_car(view, lp, _proven_car(view, desk, lp, wish))
 
 
 def _fused_car(view: Situation, lp: Loadpoint, wish: Wish) -> Wish:
-    """A car that would overload the connection is left to the sun."""
+    """A car that would overload the connection is left to the sun, or gets the least power."""
     refusal = refusal_of(view.fuse, lp.name) if wish.mode in CHARGING else None
     if refusal is None:
         return wish
-    why = Why(refusal.code, (*_named(wish), *refusal.numbers))
-    return Wish(SMARTLOAD, why, ChargeMode.PV, until=wish.until)
+    unmetered = view.unmetered if refusal.code == "car_unmeasured" else None
+    code, mode = refusal.code, ChargeMode.PV
+    if unmetered is not None and least_is_safe(view, unmetered):
+        code, mode = "car_unmeasured_least", ChargeMode.MINPV
+    elif wish.mode is ChargeMode.NOW and least_name(lp) in view.fuse.granted:
+        code, mode = LEAST[refusal.code], ChargeMode.MINPV
+    why = Why(code, (*_named(wish), *refusal.numbers))
+    if wish.why.code in CAR_NOT_OBEYED:
+        why = wish.why  # the plan has to know
+    if mode is ChargeMode.MINPV:
+        return replace(wish, mode=mode, why=why)
+    return Wish(SMARTLOAD, why, mode, until=wish.until)
 
 
-def _proven_car(view: Situation, lp: Loadpoint, wish: Wish) -> Wish:
-    """A loadpoint that does not obey is left and entered once; then it may come when it can."""
-    if wish.mode is None or wish.mode not in CHARGING:
+def _proven_car(view: Situation, desk: Desk, lp: Loadpoint, wish: Wish) -> Wish:
+    """A loadpoint that does not obey is left and entered once; then nothing is expected of it."""
+    if wish.mode is None or wish.owner != SMARTLOAD:
         return wish
-    says = loadpoint_says(view.proofs, lp.name, wish.mode)
-    if says.verdict is Verdict.REASSERT:
-        return Wish(SMARTLOAD, Why("car_again", _named(wish)), ChargeMode.PV, until=wish.until)
-    if says.verdict is Verdict.NOT_OBEYED:
-        return replace(wish, why=Why("car_not_obeyed", _named(wish)))
-    return wish
+    if wish.mode in CHARGING:
+        says = loadpoint_says(view.proofs, lp.name, wish.mode)
+        if says.verdict is Verdict.REASSERT:
+            return Wish(SMARTLOAD, Why("car_again", _named(wish)), ChargeMode.PV, until=wish.until)
+    refused = refused_of(view.proofs, lp.name)
+    if refused is None or refused.refused_at is None:
+        return wish
+    until, deaf = refused.refused_at + TRY_AGAIN, refused.mode in CHARGING
+    code = "car_not_obeyed" if deaf else "car_draw_not_obeyed"
+    shown = replace(wish, why=Why(code, _named(wish)), until=until)
+    if not deaf or wish.mode in CHARGING:
+        return shown
+    return _deaf_car(view, desk, lp, wish, shown)
+
+
+def _deaf_car(view: Situation, desk: Desk, lp: Loadpoint, wish: Wish, shown: Wish) -> Wish:
+    """For an hour its car is planned around (design §7), as long as it needs anything.
+
+    It is told to charge all the same where that hour would cost the departure: then it may come
+    when it can.
+    """
+    turn = turn_of(view, lp)
+    if turn is None or not needs_energy(view, lp) or shown.until is None:
+        return wish
+    return charging(view, desk, lp, shown) if cannot_wait(view, lp, turn, shown.until) else shown
 
 
 def _named(wish: Wish) -> tuple[tuple[str, float | str], ...]:
@@ -243,7 +234,7 @@ def _without_plan(view: Situation, desk: Desk) -> Wish:
     """No plan to act on: what we had started ends in `pv`; what we never touched stays."""
     expected = view.back_at is not None and view.now - view.back_at < PATIENCE
     if expected:  # after an outage the new plan may take a minute
-        return Wish(EVCC, view.no_line)
+        return Wish(EVCC, view.no_line, as_is=True)
     if view.no_line.code == "evcc_alone":
         return Wish(EVCC, view.no_line, give_back=True)
     if desk.mode.user is None:
@@ -252,7 +243,7 @@ def _without_plan(view: Situation, desk: Desk) -> Wish:
 
 
 def _planned(view: Situation, desk: Desk, lp: Loadpoint, line: Line) -> Wish:
-    turn = _turn(view, lp)
+    turn = turn_of(view, lp)
     car = next((car for car in line.cars if car.loadpoint.casefold() == lp.name.casefold()), None)
     if car is None or _another_car(view, lp, car):
         if turn is None:
@@ -265,7 +256,7 @@ def _planned(view: Situation, desk: Desk, lp: Loadpoint, line: Line) -> Wish:
         mode = ChargeMode.PV  # never `off` by us; sun is no permission for the grid (INV-13)
     if mode is ChargeMode.PV:
         return Wish(SMARTLOAD, car.why, mode, until=car.until)
-    soc_pct, energy_kwh = _goal(view, desk, lp, car, turn)
+    soc_pct, energy_kwh = goal_of(view, desk, lp, car)
     return Wish(
         SMARTLOAD,
         car.why,
@@ -283,74 +274,11 @@ def _plan_under_way(view: Situation, desk: Desk) -> bool:
     return view.made_at is None or view.made_at < desk.edge_at
 
 
-def _turn(view: Situation, lp: Loadpoint) -> Turn | None:
-    name = lp.name.casefold()
-    return next((turn for turn in view.turns if turn.loadpoint.casefold() == name), None)
-
-
 def _another_car(view: Situation, lp: Loadpoint, car: CarLine) -> bool:
     """Whether another car stands there than the one the plan was made for."""
     if lp.vehicle is None or view.site is None or find(view.site.vehicles, car.vehicle) is None:
         return False
     return lp.vehicle.casefold() != car.vehicle.casefold()
-
-
-def _goal(
-    view: Situation, desk: Desk, lp: Loadpoint, car: CarLine, turn: Turn | None
-) -> tuple[float | None, float | None]:
-    """The goal of a block as session limit: percent where evcc knows the SoC, otherwise kWh.
-
-    A forgotten `now` ends by itself there. The user's own lower limit is kept.
-    """
-    in_kwh = turn is not None and turn.energy_kwh is not None
-    if lp.vehicle_soc_pct is not None and not in_kwh:
-        return _goal_pct(view, desk, lp, car, turn), None
-    return None, _goal_kwh(view, desk, lp, car, turn)
-
-
-def _goal_pct(
-    view: Situation, desk: Desk, lp: Loadpoint, car: CarLine, turn: Turn | None
-) -> float | None:
-    target = turn.target_soc_pct if turn is not None else None
-    aim = float(ceil(round(target, 6))) if target is not None else 0.0
-    if car.soc_pct is not None and car.soc_pct > aim + 1:
-        aim = min(100.0, float(ceil(car.soc_pct / 5) * 5))  # in steps: plans differ by a little
-    if aim <= 0:
-        return None
-    held = desk.limit_soc
-    user = held.user if held.user is not None else held.seen
-    known = find(view.site.vehicles, lp.vehicle) if view.site and lp.vehicle else None
-    in_car = known.limit_soc_pct if known is not None else None
-    caps = [float(cap) for cap in (user, in_car) if cap]
-    return min([aim, *caps])
-
-
-def _goal_kwh(
-    view: Situation, desk: Desk, lp: Loadpoint, car: CarLine, turn: Turn | None
-) -> float | None:
-    left = 0.0
-    if turn is not None and turn.energy_kwh is not None:
-        left = turn.need_kwh
-    elif turn is not None:
-        left = turn.need_kwh / _efficiency(view.settings, car.vehicle)
-    left = left if left > NOTHING_LEFT_KWH else car.block_kwh
-    if left <= NOTHING_LEFT_KWH:
-        return None
-    goal = round(ceil(round((lp.session_kwh + left) * 10, 4)) / 10, 1)
-    held = desk.limit_energy
-    standing = held.order.value if held.order is not None else held.ours
-    step_kwh = ENERGY_STEP_KWH + lp.charge_w / 1000 * ENERGY_LAG_H
-    if isinstance(standing, float) and standing > 0 and abs(standing - goal) <= step_kwh:
-        return standing
-    user = held.user if held.user is not None else held.seen
-    return min(goal, float(user)) if user else goal
-
-
-def _efficiency(settings: Settings, vehicle: str) -> float:
-    folded = vehicle.casefold()
-    return next(
-        (car.charge_efficiency for car in settings.cars if car.name.casefold() == folded), 0.9
-    )
 
 
 # --- the fuse -------------------------------------------------------------------------------------
@@ -366,21 +294,34 @@ def fuse_of(view: Situation, desks: tuple[Desk, ...]) -> Fuse:
     loads: list[Load] = []
     if battery is BatteryMode.CHARGE:
         loads.append(battery_load(view.settings, site))
-    fast = False
+    fast: list[Loadpoint] = []
     for lp in site.loadpoints:
         desk = next((one for one in desks if one.name.casefold() == lp.name.casefold()), None)
         mode = car_wish(free, desk, lp).mode if desk is not None and lp.charger else None
         if mode in CHARGING:
-            loads.append(
-                car_load(view.settings, site, lp, mode=mode, turn=_turn(view, lp), at=view.now)
-            )
-            fast = fast or mode is ChargeMode.NOW
-    held = battery is BatteryMode.HOLD or (
-        battery is None and site.discharge_control and fast  # evcc then holds it
+            loads.append(_car_load(view, site, lp, mode))
+        if mode is ChargeMode.NOW:
+            fast.append(lp)
+    held = battery in HOLDS or (
+        battery is None and site.discharge_control and bool(fast)  # evcc then holds it
     )
     gives_w = max(0.0, -(site.battery.charge_w or 0.0)) if held and site.battery else 0.0
+    phases = battery_phases(view.settings)
     limits = tuple(
-        replace(one, drawn_w=None if one.drawn_w is None else one.drawn_w + gives_w)
-        for one in limits_of(view.settings, site, view.circuits)
+        without(one, gives_w, phases) for one in limits_of(view.settings, site, view.circuits)
     )
-    return weighed(view.fuse, limits, tuple(loads), view.now)
+    fuse = weighed(view.fuse, limits, tuple(loads), view.now)
+    refused = [lp for lp in fast if (why := refusal_of(fuse, lp.name)) and why.code in LEAST]
+    leasts = [
+        least_load(_car_load(view, site, lp, ChargeMode.MINPV), lp, lp.mode is not ChargeMode.MINPV)
+        for lp in refused
+    ]
+    fuse = with_least(view.fuse, fuse, limits, tuple(loads), tuple(leasts), at=view.now)
+    if battery not in HOLDS:
+        return fuse
+    return serving(view.fuse, fuse, limits, (*loads, *leasts), view.now)
+
+
+def _car_load(view: Situation, site: Site, lp: Loadpoint, mode: ChargeMode) -> Load:
+    turn = turn_of(view, lp)
+    return car_load(view.settings, site, lp, mode=mode, turn=turn, at=view.now)

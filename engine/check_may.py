@@ -88,10 +88,10 @@ def mode_unfit(mode: BatteryMode, site: Site, settings: Settings) -> str:
         return "battery.grid_charging is false"
     if site.dimmed:
         return "the grid operator limits the power now"
-    limit_kw = settings.site.grid_import_limit_kw
+    limit_kw = settings.site.import_limit_kw
     if limit_kw is not None:
         if site.grid_import_w is None:
-            return "evcc shows no grid power to hold site.grid_import_limit_kw by"
+            return "evcc shows no grid power to hold the limit of the house connection by"
         if site.grid_import_w / 1000 + own.charge_power_kw > limit_kw:
-            return f"it would exceed site.grid_import_limit_kw ({limit_kw:g})"
+            return f"it would exceed the limit of the house connection ({limit_kw:g} kW)"
     return ""

@@ -247,12 +247,12 @@ class _Trial:
 
     def _watch(self, mode: BatteryMode, before: list[Sample]) -> Verdict:
         during: list[Sample] = []
-        limit_kw = self.settings.site.grid_import_limit_kw
+        limit_kw = self.settings.site.import_limit_kw
         verdict = judge(mode, before, during, self._own)
         for _ in range(DURING):
             during += self._sample()
             if limit_kw is not None and during and during[-1].grid_import_w > limit_kw * 1000:
-                why = "the house came above site.grid_import_limit_kw, so it was ended at once"
+                why = "the house came above the limit of its connection, so it was ended at once"
                 return Verdict(Outcome.UNCLEAR, why)
             verdict = judge(mode, before, during, self._own)
             if verdict.outcome is Outcome.WORKS:

@@ -8,7 +8,7 @@ class Bequest(Value, frozen=True):
 
     `setting` is `battery_mode` (release it), `mode`, `limit_soc` (percent) or `limit_energy` (kWh)
     of a loadpoint, `plan_soc` (percent) of a vehicle or `plan_energy` (kWh) of a loadpoint for
-    `due`.
+    `due`: evcc's own plans, where a departure of ours is ahead.
     """
 
     setting: str

@@ -14,7 +14,7 @@ from engine.clock import Clock
 from engine.evcc_battery import BatteryKeeper
 from engine.evcc_fields import EvccUnreadable
 from engine.evcc_json import refusal, site_from, tariff_from
-from engine.evcc_writes import OrderError, echo_matches, echo_of, path_for
+from engine.evcc_writes import PLANS, OrderError, echo_matches, echo_of, path_for, verb_of
 from engine.ledger import Ledger, LedgerError
 from engine.messages import (
     ActorFailed,
@@ -82,7 +82,7 @@ class EvccReader(Port[EvccReadDue | ActorFailed, EvccRead | EvccSilent]):
             return EvccSilent(self._clock.now(), str(error))
         except EvccUnreadable as unreadable:
             return EvccSilent(self._clock.now(), unreadable.reason)
-        return EvccRead(at, site, self._tariffs(usages))
+        return EvccRead(at, site, self._tariffs(usages), answer.connection)
 
     def _state(self) -> Answer:
         try:
@@ -204,7 +204,7 @@ class EvccWriter(Port[Order | EvccRead | HandsOff | WillMade, OrderConfirmed | O
             if order.setting == "mode":
                 # before it is sent: an answer that gets lost does not undo the write
                 self._written[name] = _Written(str(order.value), self._clock.now())
-            answer = self._transport.request("POST", path)
+            answer = self._transport.request(verb_of(order), path)
         except (OrderError, TransportError) as error:
             return OrderFailed(self._clock.now(), order, str(error))
         except LedgerError as error:
@@ -243,6 +243,8 @@ class EvccWriter(Port[Order | EvccRead | HandsOff | WillMade, OrderConfirmed | O
                 self._ledger.refused(order.setting, order.loadpoint, order.value)
             else:
                 self._ledger.confirm(order.setting, order.loadpoint, order.value, confirmed_at)
+                if order.setting in PLANS:
+                    self._ledger.plan_gone(order.setting, order.loadpoint, order.vehicle)
         except LedgerError as error:  # the intention is on disk: it is taken for ours
             log.warning("not noted as confirmed: %s", error)
 

@@ -26,6 +26,11 @@ from engine.transport import Answer, TransportError
 log = logging.getLogger("smartload.evcc")
 
 MAX_BODY = 16 * 2**20
+KEEP_S = 100.0
+"""An idle connection is kept for so long. evcc itself closes one after 120 s (server/http.go): to
+be the first leaves no request that meets a connection which is just being closed."""
+CONNECTS = "connection.connect_tcp.complete"
+"""httpx traces so that a request needed a connection of its own."""
 WATCHED = re.compile(
     r"batteryMode|batteryModeExternal|loadpoints\.\d{1,3}\."
     r"(connected|vehicleName|mode|alwaysCharge|limitSoc|limitEnergy|planActive)"
@@ -49,10 +54,12 @@ class HttpTransport:
     ) -> None:
         self._password = password
         self._timeout_s = timeout_s
+        self._connections = 0
         self._client = httpx.Client(
             base_url=url,
             headers=dict(headers or {}),
             timeout=timeout_s,
+            limits=httpx.Limits(keepalive_expiry=KEEP_S),
             follow_redirects=False,  # a redirected POST becomes a GET
             trust_env=False,
         )
@@ -75,11 +82,16 @@ class HttpTransport:
             log.warning("evcc refused the login: HTTP %d", answer.status)
         return answer.status == 200
 
+    def _trace(self, event: str, info: Mapping[str, Any]) -> None:
+        self._connections += event == CONNECTS
+
     def _send(self, method: str, path: str, body: bytes) -> Answer:
         deadline_s = time.monotonic() + self._timeout_s
         headers = {"Content-Type": "application/json"} if body else None
         try:
-            with self._client.stream(method, path, content=body, headers=headers) as response:
+            with self._client.stream(
+                method, path, content=body, headers=headers, extensions={"trace": self._trace}
+            ) as response:
                 received = bytearray()
                 for chunk in response.iter_bytes():
                     received += chunk
@@ -87,7 +99,7 @@ class HttpTransport:
                         raise TransportError(f"no complete answer within {self._timeout_s:g} s")
                     if len(received) > MAX_BODY:
                         raise TransportError(f"answer of more than {MAX_BODY} bytes")
-                return Answer(response.status_code, bytes(received))
+                return Answer(response.status_code, bytes(received), self._connections)
         except httpx.TimeoutException as error:
             raise TransportError(f"no answer within {self._timeout_s:g} s") from error
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:

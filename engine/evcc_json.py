@@ -7,6 +7,7 @@ discharging battery as positive, we a charging one (INV-53). Source: evcc-api.md
 from collections.abc import Iterable
 from typing import Any
 
+from engine.evcc_circuits import circuits_from, grid_currents_from
 from engine.evcc_fields import (
     EvccUnreadable,
     decoded,
@@ -76,6 +77,8 @@ def site_from(payload: bytes | object) -> Site:
         smart_modes=any("alwaysCharge" in lp or lp["mode"] == "smart" for _, lp in devices),
         optimizer_controls=_optimizer_controls(state),
         dimmed=_dimmed(state),
+        circuits=circuits_from(state),
+        grid_currents_a=grid_currents_from(state),
     )
 
 

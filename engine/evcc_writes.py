@@ -5,6 +5,7 @@ by their 1-based place in the newest reading (INV-39, INV-60).
 """
 
 import math
+from urllib.parse import quote
 
 from engine.evcc_fields import EvccUnreadable, decoded, number, unwrapped
 from engine.messages import Order
@@ -19,6 +20,10 @@ RELEASE_PATH = "/api/batterymode"
 LOGIN_PATH = "/api/auth/login"
 PLAN_SOC_PATH = "/api/vehicles/{name}/plan/soc/{int}/{time}"
 PLAN_ENERGY_PATH = "/api/loadpoints/{id}/plan/energy/{n}/{time}"
+NO_PLAN_SOC_PATH = "/api/vehicles/{name}/plan/soc"
+NO_PLAN_ENERGY_PATH = "/api/loadpoints/{id}/plan/energy"
+PLANS = ("plan_soc", "plan_energy")
+"""evcc's own plans: set by the will alone; an order of value 0 deletes one."""
 
 WRITES: tuple[tuple[str, str], ...] = (
     ("POST", MODE_PATH),
@@ -29,6 +34,8 @@ WRITES: tuple[tuple[str, str], ...] = (
     ("POST", LOGIN_PATH),
     ("POST", PLAN_SOC_PATH),
     ("POST", PLAN_ENERGY_PATH),
+    ("DELETE", NO_PLAN_SOC_PATH),
+    ("DELETE", NO_PLAN_ENERGY_PATH),
 )
 """All of them; nothing else is ever sent with another verb than GET (INV-51)."""
 
@@ -46,8 +53,13 @@ class OrderError(ValueError):
     """An order that cannot be sent: unknown loadpoint, setting or value. Says which."""
 
 
+def verb_of(order: Order) -> str:
+    """How the path of `order` is asked for."""
+    return "DELETE" if order.setting in PLANS else "POST"
+
+
 def path_for(order: Order, site: Site) -> str:
-    """The path to POST for `order`, its loadpoint resolved in `site`. Raises OrderError."""
+    """The path for `order`, its loadpoint resolved in `site`. Raises OrderError."""
     loadpoint = find(site.loadpoints, order.loadpoint)
     if loadpoint is None:
         raise OrderError(f"evcc has no loadpoint {order.loadpoint!r}")
@@ -65,6 +77,15 @@ def path_for(order: Order, site: Site) -> str:
             return LIMIT_SOC_PATH.format(id=loadpoint.id, int=round(soc_pct))
         case "limit_energy":
             return LIMIT_ENERGY_PATH.format(id=loadpoint.id, n=decimal(_quantity(order)))
+        case "plan_soc" | "plan_energy" if _quantity(order) != 0:
+            raise OrderError(f"{order.setting} {order.value!r}: plans are only deleted")
+        case "plan_soc":
+            vehicle = find(site.vehicles, order.vehicle)
+            if vehicle is None:
+                raise OrderError(f"evcc has no vehicle {order.vehicle!r}")
+            return NO_PLAN_SOC_PATH.format(name=quote(vehicle.name, safe=""))
+        case "plan_energy":
+            return NO_PLAN_ENERGY_PATH.format(id=loadpoint.id)
         case _:
             raise OrderError(f"unknown setting {order.setting!r}")
 
@@ -95,6 +116,8 @@ def echo_matches(order: Order, answer: Answer) -> bool:
     """Whether evcc says that what was asked is now in force."""
     if answer.status != 200:
         return False
+    if order.setting in PLANS:
+        return True  # it echoes nothing; the next reading tells
     echo = echo_of(answer)
     if order.setting == "mode":
         # later versions read `smart` back for `pv` and `minpv` (§12)

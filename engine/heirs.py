@@ -104,7 +104,7 @@ class Heirs:
     def estate(self, at: datetime) -> EstateRead:
         """What the ledger holds, to be said."""
         kept = self._read()
-        return EstateRead(at, kept.written, kept.bequests, kept.carried_out_at)
+        return EstateRead(at, *kept)
 
     def beat(self) -> None:
         """The controller lives."""

@@ -22,6 +22,7 @@ STRAGGLER = timedelta(minutes=1)
 
 _encode = msgspec.json.encode
 _bequests = msgspec.json.Decoder(tuple[Bequest, ...]).decode
+_bequest = msgspec.json.Decoder(Bequest).decode
 _value = msgspec.json.Decoder(str | float).decode
 
 
@@ -37,12 +38,14 @@ class Estate(NamedTuple):
 
     `written` is in order of time; of a setting there may be several: what was last confirmed, and
     each value that was intended since. `carried_out_at`: the will was carried out, and none was
-    made since.
+    made since. `plans`: evcc's own plans that a will has set, or was about to, and that we have
+    not deleted since.
     """
 
     written: tuple[Written, ...] = ()
     bequests: tuple[Bequest, ...] = ()
     carried_out_at: datetime | None = None
+    plans: tuple[Bequest, ...] = ()
 
 
 class Ledger:
@@ -122,6 +125,22 @@ class Ledger:
         """Forget it: the will holds again."""
         self._do(("DELETE FROM carried_out", ()))
 
+    # --- evcc's own plans -------------------------------------------------------------------------
+
+    def plan_set(self, plan: Bequest, at: datetime) -> None:
+        """Note evcc's plan that is about to be set; those that were due by `at` are over."""
+        key = (plan.setting, _whose(plan.setting, plan.loadpoint, plan.vehicle))
+        due = plan.due.isoformat() if plan.due else ""
+        self._do(
+            ("DELETE FROM plans WHERE due <= ?", (at.isoformat(),)),
+            ("INSERT OR REPLACE INTO plans VALUES (?, ?, ?, ?)", (*key, due, _encode(plan))),
+        )
+
+    def plan_gone(self, setting: str, loadpoint: str, vehicle: str) -> None:
+        """Note that evcc's plan was deleted."""
+        key = (setting, _whose(setting, loadpoint, vehicle))
+        self._do(("DELETE FROM plans WHERE setting = ? AND folded = ?", key))
+
     # --- whose it is ------------------------------------------------------------------------------
 
     def begin(self, controller: str) -> None:
@@ -148,9 +167,12 @@ class Ledger:
             done = [
                 datetime.fromisoformat(at) for (at,) in self._rows("SELECT at FROM carried_out")
             ]
+            plans = tuple(
+                _bequest(body) for (body,) in self._rows("SELECT body FROM plans ORDER BY folded")
+            )
         except (msgspec.MsgspecError, ValueError) as error:
             raise LedgerError(f"{self.path}: not readable ({error})") from error
-        return Estate(written, will[0] if will else (), done[0] if done else None)
+        return Estate(written, will[0] if will else (), done[0] if done else None, plans)
 
     def close(self) -> None:
         """Close the file. A ledger in memory stays: who holds it outlives the ports."""
@@ -174,6 +196,11 @@ class Ledger:
                         self._db.execute(statement, values)
             except sqlite3.Error as error:
                 raise LedgerError(f"{self.path}: {error}") from error
+
+
+def _whose(setting: str, loadpoint: str, vehicle: str) -> str:
+    """A plan in percent is the car's, one in kWh the loadpoint's."""
+    return (vehicle if setting == "plan_soc" else loadpoint).casefold()
 
 
 def keep_aside(path: Path) -> Path:
@@ -225,5 +252,9 @@ def _prepare(db: sqlite3.Connection) -> None:
         )
         db.execute("CREATE TABLE IF NOT EXISTS will (one INTEGER PRIMARY KEY, at TEXT, body BLOB)")
         db.execute("CREATE TABLE IF NOT EXISTS carried_out (one INTEGER PRIMARY KEY, at TEXT)")
+        db.execute(
+            "CREATE TABLE IF NOT EXISTS plans (setting TEXT, folded TEXT, due TEXT, body BLOB, "
+            "PRIMARY KEY (setting, folded))"
+        )
         db.execute("CREATE TABLE IF NOT EXISTS controller (one INTEGER PRIMARY KEY, name TEXT)")
         db.execute(f"PRAGMA user_version={SCHEMA}")

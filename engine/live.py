@@ -99,6 +99,7 @@ class Live:
         self._stop = threading.Event()
         self._ticker = threading.Thread(target=self._tick, name="smartload-clock", daemon=True)
         self.ticked_at: datetime | None = None
+        self._unkept = ""
 
     def add(self, source: Source) -> None:
         """Let `source` start and stop with the system."""
@@ -152,7 +153,9 @@ class Live:
         """Write the journal. A full disk costs memory of the day, not the home's control."""
         try:
             self._journal.flush()
+            self._unkept = ""
         except (OSError, sqlite3.Error) as error:
+            self._unkept = f"{error}"
             log.error("the journal could not be written, a part of it is lost: %s", error)
 
     def stop(self) -> None:
@@ -179,5 +182,6 @@ class Live:
             "waiting": {name: n for name, n in self.system.waiting().items() if n},
             "actors": sorted(endpoint.name for endpoint in self._cast),
             "ticked_at": self.ticked_at,
+            "journal": self._unkept,
             **(self._heirs.health() if self._heirs is not None else {}),
         }

@@ -78,10 +78,14 @@ class EvccReadDue(Message, frozen=True):
 
 
 class EvccRead(Message, frozen=True):
-    """evcc answered. `tariffs` holds those asked for, failed ones with `rates` None."""
+    """evcc answered. `tariffs` holds those asked for, failed ones with `rates` None.
+
+    `connection`: over which one, counted. An end of evcc's process closes it.
+    """
 
     site: Site
     tariffs: tuple[Tariff, ...] = ()
+    connection: int = 0
 
 
 class EvccSilent(Message, frozen=True):
@@ -98,9 +102,10 @@ class EvccNudged(Message, frozen=True):
 
 
 class SiteMeasured(Message, frozen=True):
-    """A reading of the home, checked by the collector."""
+    """A reading of the home, checked by the collector; over which connection to evcc, counted."""
 
     site: Site
+    connection: int = 0
 
 
 class EvccLost(Message, frozen=True):
@@ -246,7 +251,8 @@ class Order(Message, frozen=True):
     """A write to one loadpoint of evcc: `setting` is `mode`, `limit_soc` or `limit_energy`.
 
     `value` is the mode's name, percent or kWh. The only way in which anything but the battery
-    mode is written.
+    mode is written. Of `plan_soc` (of `vehicle`) and `plan_energy` the value is 0: evcc's own plan,
+    which our will has set, is deleted.
     """
 
     order_id: int
@@ -256,6 +262,7 @@ class Order(Message, frozen=True):
     why: Why
     until: Utc | None = None
     plan_revision: int = 0
+    vehicle: str = ""
 
 
 class OrderConfirmed(Message, frozen=True):
@@ -313,12 +320,14 @@ class WillMade(Message, frozen=True):
 class EstateRead(Message, frozen=True):
     """What the ledger holds, said at a start and after a silence of ours (SIGSTOP, sleep).
 
-    `carried_out_at`: the will was carried out meanwhile; nothing of ours stands then.
+    `carried_out_at`: the will was carried out meanwhile; nothing of ours stands then but `plans`,
+    evcc's own plans that a will has set.
     """
 
     written: tuple[Written, ...] = ()
     bequests: tuple[Bequest, ...] = ()
     carried_out_at: Utc | None = None
+    plans: tuple[Bequest, ...] = ()
 
 
 # --- evcc's optimizer protocol -------------------------------------------------------------------

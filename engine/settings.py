@@ -8,6 +8,7 @@ from typing import Annotated
 
 import msgspec
 
+from engine.home import VOLTAGE_V
 from engine.values import Control, Value
 
 Pct = Annotated[float, msgspec.Meta(ge=0, le=100)]
@@ -30,9 +31,19 @@ class SiteSettings(Value, frozen=True):
     """IANA time zone: quiet hours, departures and daily profiles are local to it."""
     language: Annotated[str, msgspec.Meta(pattern="^(de|en)$")] = "de"
     grid_import_limit_kw: Kw | None = None
+    grid_import_limit_a: Annotated[float, msgspec.Meta(ge=6, le=200)] | None = None
+    """Per phase of a three-phase connection. Both limits may be given, the tighter one counts."""
     grid_export_limit_kw: Annotated[float, msgspec.Meta(ge=0, le=1000)] | None = None
     feed_in_eur_kwh: EurKwh = 0.08
     """Used while evcc has no feed-in tariff."""
+
+    @property
+    def import_limit_kw(self) -> float | None:
+        """The tighter of both limits, for all phases together; None: there is none."""
+        known = [] if self.grid_import_limit_kw is None else [self.grid_import_limit_kw]
+        if self.grid_import_limit_a is not None:
+            known.append(3 * VOLTAGE_V * self.grid_import_limit_a / 1000.0)
+        return min(known, default=None)
 
 
 class BatterySettings(Value, frozen=True):
@@ -42,6 +53,8 @@ class BatterySettings(Value, frozen=True):
     """None: what evcc reports."""
     charge_power_kw: Kw = 5.0
     discharge_power_kw: Kw = 5.0
+    phases: Annotated[int, msgspec.Meta(ge=1, le=3)] | None = None
+    """On how many it charges. None: one up to 4.6 kW (more may not be on one phase), else three."""
     charge_efficiency: Share = 0.95
     discharge_efficiency: Share = 0.95
     min_soc_pct: Pct = 10.0

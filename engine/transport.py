@@ -4,14 +4,21 @@ Over HTTP live (`engine/evcc_http.py`), in process in simulation (`sim/evcc.py`)
 missing fields are under test either way.
 """
 
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass, field
+from typing import Protocol
 
 
-class Answer(NamedTuple):
-    """What evcc answered."""
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What evcc answered.
+
+    `connection` counts the connections that were made so far. It stays while one is kept alive: an
+    end of evcc's process closes it, so another number says that evcc may have been started anew.
+    """
 
     status: int
     body: bytes
+    connection: int = field(default=0, compare=False)
 
 
 class TransportError(Exception):

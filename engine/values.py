@@ -11,6 +11,7 @@ from typing import Annotated, TypeVar
 
 import msgspec
 
+from engine.circuits import Circuit
 from engine.slots import SLOT, slots_between
 
 Utc = Annotated[datetime, msgspec.Meta(tz=True)]
@@ -202,6 +203,8 @@ class Site(Value, frozen=True):
     """True when this evcc speaks `off smart now` (evcc-api.md §12)."""
     optimizer_controls: bool = False
     dimmed: bool = False
+    circuits: tuple[Circuit, ...] = ()
+    grid_currents_a: tuple[float, float, float] | None = None
 
 
 class SocSource(StrEnum):
@@ -317,6 +320,8 @@ class Plan(Value, frozen=True):
     end_value_eur_kwh: float
     why: Why
     shortfalls: tuple[Shortfall, ...] = ()
+    gap_eur: float | None = None
+    """So much cheaper any plan could be at most (0: proved); None: nobody knows."""
 
     def slot_at(self, at: datetime) -> PlanSlot | None:
         """The slot that contains `at`, or None (slots follow each other; the first may be cut)."""
@@ -381,6 +386,8 @@ class HomeState(Value, frozen=True):
     in_control: tuple[Ownership, ...] = ()
     troubles: tuple[Why, ...] = ()
     failed_meters: tuple[FailedMeter, ...] = ()
+    evcc_connection: int = 0
+    """Over which connection, counted, the reading came."""
 
     def loadpoint(self, name: str) -> Loadpoint | None:
         """The loadpoint of that name in the newest reading, or None."""

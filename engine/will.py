@@ -18,6 +18,7 @@ from engine.evcc_json import refusal, site_from
 from engine.evcc_writes import (
     PLAN_ENERGY_PATH,
     PLAN_SOC_PATH,
+    PLANS,
     RELEASE_PATH,
     OrderError,
     battery_echo_matches,
@@ -44,7 +45,6 @@ CYCLE_GRACE_S = 15.0
 PATIENCE = timedelta(hours=24)
 
 _Shown = str | float | None
-_PLANS = ("plan_soc", "plan_energy")
 
 
 def carry_out(
@@ -183,7 +183,7 @@ class _Executor:
 
     def _somebody_elses(self, one: Bequest, value: _Shown) -> bool:
         """Whether it changed after we had it for so long that evcc cannot have lost that."""
-        if one.setting == "battery_mode" or one.setting in _PLANS or value is None:
+        if one.setting == "battery_mode" or one.setting in PLANS or value is None:
             return False
         ours = [
             written
@@ -206,7 +206,7 @@ class _Executor:
                 and battery.external_mode is None
                 and battery.mode is not BatteryMode.UNKNOWN
             )
-        if one.setting in _PLANS:
+        if one.setting in PLANS:
             car, loadpoint = find(site.vehicles, one.vehicle), find(site.loadpoints, one.loadpoint)
             shown = loadpoint if one.setting == "plan_energy" else car
             if shown is None or shown.plan_at is None or one.due is None:
@@ -235,8 +235,10 @@ class _Executor:
             path = _path(one, site, self._clock.now())
         except OrderError as error:
             return str(error)
-        ours = one.setting not in _PLANS
-        if ours:
+        ours = one.setting not in PLANS
+        if not ours:
+            self.note(lambda: self._ledger.plan_set(one, self._clock.now()))
+        else:
             self.note(lambda: self._ledger.intend(one.setting, one.loadpoint, one.value,
                                                   self._clock.now()))  # fmt: skip
         answer = self._transport.request("POST", path)
@@ -302,7 +304,7 @@ def _shown(one: Bequest, site: Site) -> _Shown:
 
 def _path(one: Bequest, site: Site, at: datetime) -> str:
     """Where to POST it, names resolved in `site` each time. Raises OrderError."""
-    if one.setting not in _PLANS:
+    if one.setting not in PLANS:
         return path_for(Order(at, 0, one.loadpoint, one.setting, one.value, one.why), site)
     if one.due is None or isinstance(one.value, str):
         raise OrderError(f"{one.setting} {one.value!r} needs a number and a time")

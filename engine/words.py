@@ -162,4 +162,5 @@ _FORMS: Mapping[str, Callable[[float, str], str]] = {
     "_min": _minutes,
     "_h": _unit("h", "#,##0.#"),
     "_s": _seconds,
+    "_a": _unit("A", "#,##0.#"),
 }

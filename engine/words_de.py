@@ -66,14 +66,32 @@ SENTENCES: Mapping[str, str] = {
     "Einstellungen.",
     "battery_fuse": "Der Haus-Akku lädt nicht aus dem Netz, der Hausanschluss wäre überlastet[ "
     "({adds_kw} mehr, jetzt {import_kw}, erlaubt {limit_kw})].",
+    "battery_fuse_phase": "Der Haus-Akku lädt nicht aus dem Netz, eine Phase des Hausanschlusses "
+    "wäre überlastet[ ({adds_a} mehr, jetzt {import_a}, erlaubt {limit_a})].",
+    "battery_serves_fuse": "Der Haus-Akku versorgt das Haus, der Hausanschluss wäre sonst "
+    "überlastet[ (jetzt {import_kw}, erlaubt {limit_kw})][ (jetzt {import_a}, erlaubt {limit_a})].",
     "battery_unmeasured": "Der Haus-Akku lädt nicht aus dem Netz: was das Haus bezieht, misst "
     "zurzeit niemand.",
     "car_again": "[{vehicle}: ]nimmt keinen Strom, obwohl es soll; der Lademodus wird verlassen "
     "und neu gesetzt.",
-    "car_not_obeyed": "[{vehicle}: ]nimmt weiter keinen Strom, obwohl es soll. Bitte Wallbox und "
-    "Kabel ansehen.",
+    "car_not_obeyed": "[{vehicle}: ]nimmt weiter keinen Strom, obwohl es soll; in einer Stunde ein "
+    "neuer Versuch. Bitte Wallbox und Kabel ansehen.",
     "car_fuse": "[{vehicle}: ]nimmt nur Sonnenüberschuss, der Hausanschluss wäre sonst "
     "überlastet[ ({adds_kw} mehr, jetzt {import_kw}, erlaubt {limit_kw})].",
+    "car_fuse_phase": "[{vehicle}: ]nimmt nur Sonnenüberschuss, eine Phase des Hausanschlusses "
+    "wäre sonst überlastet[ ({adds_a} mehr, jetzt {import_a}, erlaubt {limit_a})].",
+    "car_draw_not_obeyed": "[{vehicle}: ]nimmt Strom, obwohl es warten soll. Bitte die "
+    "Wallbox ansehen.",
+    "car_deadline_unmetered": "[{vehicle}: ]lädt für die Abfahrt[ {departure_at}], obwohl ein "
+    "Zähler gestört ist.",
+    "car_waits_unmetered": "[{vehicle}: ]wartet auf die letzten sicheren Stunden vor der Abfahrt"
+    "[, ab {next_at}]: ein Zähler ist gestört.",
+    "car_fuse_least": "[{vehicle}: ]lädt mit der kleinsten Leistung, der Hausanschluss wäre sonst "
+    "überlastet[ ({adds_kw} mehr, jetzt {import_kw}, erlaubt {limit_kw})].",
+    "car_fuse_phase_least": "[{vehicle}: ]lädt mit der kleinsten Leistung, eine Phase des "
+    "Hausanschlusses wäre sonst überlastet[ ({adds_a} mehr, jetzt {import_a}, erlaubt {limit_a})].",
+    "car_unmeasured_least": "[{vehicle}: ]lädt für die Abfahrt mit der kleinsten Leistung: was das "
+    "Haus bezieht, misst zurzeit niemand.",
     "car_unmeasured": "[{vehicle}: ]nimmt nur Sonnenüberschuss: was das Haus bezieht, misst "
     "zurzeit niemand.",
     # turns at the wallbox
@@ -106,6 +124,8 @@ SENTENCES: Mapping[str, str] = {
     "limit_of_block": "Ladegrenze für diese Stunden[: {limit_pct}].",
     "limit_of_block_kwh": "Ladegrenze für diese Stunden[: {limit_kwh}].",
     "restore_user": "Deine eigene Einstellung gilt wieder.",
+    "will_plan_over": "[{vehicle}: ]evccs Plan aus der Zeit ohne SmartLoad wird nicht mehr "
+    "gebraucht.",
     "trial": "Diese Einstellung wird erprobt und danach zurückgegeben.",
     # troubles
     "meter_frozen": "Ein Zähler steht[: {meter}][ {loadpoint}][, seit {since_at}]: aus ihm wird "
@@ -149,6 +169,8 @@ LABELS: Mapping[str, str] = {
     "mode": "Lademodus",
     "limit_soc": "Ladegrenze",
     "limit_energy": "Energiegrenze",
+    "plan_soc": "Plan von evcc",
+    "plan_energy": "Plan von evcc",
     "state": "Messwerte",
     "forecast": "Vorhersage",
     "battery": "Haus-Akku",

@@ -65,14 +65,32 @@ SENTENCES: Mapping[str, str] = {
     "to itself for an hour. A reserve or maximum of its own belongs into the settings.",
     "battery_fuse": "The house battery does not charge from the grid, the house connection would "
     "be overloaded[ ({adds_kw} more, {import_kw} now, {limit_kw} allowed)].",
+    "battery_fuse_phase": "The house battery does not charge from the grid, a phase of the house "
+    "connection would be overloaded[ ({adds_a} more, {import_a} now, {limit_a} allowed)].",
+    "battery_serves_fuse": "The house battery serves the house, the connection would be overloaded "
+    "otherwise[ ({import_kw} now, {limit_kw} allowed)][ ({import_a} now, {limit_a} allowed)].",
     "battery_unmeasured": "The house battery does not charge from the grid: nobody measures at "
     "present what the house draws.",
     "car_again": "[{vehicle}: ]takes no power though it should; the charge mode is left and set "
     "again.",
-    "car_not_obeyed": "[{vehicle}: ]still takes no power though it should. Please look at wallbox "
-    "and cable.",
+    "car_not_obeyed": "[{vehicle}: ]still takes no power though it should, and is tried again "
+    "after an hour. Please look at wallbox and cable.",
     "car_fuse": "[{vehicle}: ]takes surplus sun only, the house connection would be overloaded[ "
     "({adds_kw} more, {import_kw} now, {limit_kw} allowed)].",
+    "car_draw_not_obeyed": "[{vehicle}: ]takes power though it should wait. Please look at "
+    "the wallbox.",
+    "car_deadline_unmetered": "[{vehicle}: ]charges for its departure[ {departure_at}] although a "
+    "meter has failed.",
+    "car_waits_unmetered": "[{vehicle}: ]waits for the last safe hours before its departure"
+    "[, from {next_at}]: a meter has failed.",
+    "car_unmeasured_least": "[{vehicle}: ]charges for its departure at the least power: nobody "
+    "measures at present what the house draws.",
+    "car_fuse_phase": "[{vehicle}: ]takes surplus sun only, a phase of the house connection would "
+    "be overloaded[ ({adds_a} more, {import_a} now, {limit_a} allowed)].",
+    "car_fuse_least": "[{vehicle}: ]charges at the least power, the house connection would be "
+    "overloaded[ ({adds_kw} more, {import_kw} now, {limit_kw} allowed)].",
+    "car_fuse_phase_least": "[{vehicle}: ]charges at the least power, a phase of the house "
+    "connection would be overloaded[ ({adds_a} more, {import_a} now, {limit_a} allowed)].",
     "car_unmeasured": "[{vehicle}: ]takes surplus sun only: nobody measures at present what the "
     "house draws.",
     # turns at the wallbox
@@ -105,6 +123,7 @@ SENTENCES: Mapping[str, str] = {
     "limit_of_block": "Charging limit for these hours[: {limit_pct}].",
     "limit_of_block_kwh": "Charging limit for these hours[: {limit_kwh}].",
     "restore_user": "Your own setting holds again.",
+    "will_plan_over": "[{vehicle}: ]evcc's plan of the time without SmartLoad is no longer needed.",
     "trial": "This setting is being tried and is given back.",
     # troubles
     "meter_frozen": "A meter has stopped moving[: {meter}][ {loadpoint}][, since {since_at}]: "
@@ -146,6 +165,8 @@ LABELS: Mapping[str, str] = {
     "mode": "charge mode",
     "limit_soc": "charging limit",
     "limit_energy": "energy limit",
+    "plan_soc": "evcc's plan",
+    "plan_energy": "evcc's plan",
     "state": "readings",
     "forecast": "forecast",
     "battery": "house battery",

@@ -80,6 +80,7 @@ class PretendEvcc:
         self._slot_s = SLOT_S - (self._start.timestamp() % SLOT_S)
         self._cycle_s = 0.0
         self._turn = 0
+        self._connection = 1
         self._busy_until_s = -inf
         self._waiting: int | None = None
         self._wishes: set[int] = set()
@@ -258,6 +259,7 @@ class PretendEvcc:
     def kill(self) -> None:
         """As by kill -9: what was not saved is lost, the devices keep what they were told."""
         self.process.end()
+        self._connection += 1
         self._cycle_s = self._wishes_s = inf
         self._wishes.clear()
 
@@ -295,7 +297,7 @@ class PretendEvcc:
     def request(self, method: str, path: str, body: bytes = b"") -> Answer:
         """Answer as evcc does. Raises TransportError while it cannot be reached."""
         response = self.respond(method, path, body)
-        return Answer(response.status, response.body)
+        return Answer(response.status, response.body, self._connection)
 
     def respond(self, method: str, path: str, body: bytes = b"") -> Response:
         """The same with content type and location. Raises TransportError as `request` does."""

@@ -4,6 +4,9 @@ A human's mode holds until the car is unplugged, evcc's own rules set another, o
 what it needed; then the next word counts. A limit that replaces one of ours is kept as it is; any
 other one may be tightened by us for a while, never loosened. A mode that is set back to what stood
 before the first touch gives the control back. A touch while no car is connected binds nobody.
+A touch is the first one again after a write of ours, an unplugging, a mode of evcc's that a reading
+showed (of one that came and went between two readings nobody knows: the human only put their word
+back), and after the car got what it needed, for that ended the human's mode, written over or not.
 """
 
 from bisect import bisect_right
@@ -88,10 +91,12 @@ class Judge:
             before = owners
 
     def _not_by_human(self, loadpoint: str, setting: str, at: datetime) -> Change | None:
-        """What the newest reading showed there, if no human had set it."""
-        k = bisect_right(self.reads, at, key=lambda read: read.at)
-        seen = self.changes[: self.reads[k - 1].seen] if k else ()
-        mine = [one for one in seen if (one.loadpoint, one.setting) == (loadpoint, setting)]
+        """What the newest reading showed there, if no human had set it.
+
+        What evcc sets and takes back between two readings (at a start another mode, then the car's
+        own again) is nobody's: whoever set what stood before has set what stands after.
+        """
+        mine = self._as_read(loadpoint, setting, at)
         if not mine:  # `off` that was found at the start stays the user's word
             return None
         last = mine[-1]
@@ -99,13 +104,32 @@ class Judge:
         restored = last.who == EVCC and words and words[-1] == last.value
         return None if last.who in (HUMAN, ASSIGNED) or restored else last
 
+    def _as_read(self, loadpoint: str, setting: str, at: datetime) -> list[Change]:
+        """What became of a setting up to `at`, as far as readings could show; see above."""
+        mine = [
+            (k, one)
+            for k, one in enumerate(self.changes)
+            if (one.loadpoint, one.setting) == (loadpoint, setting)
+        ]
+        shown: list[Change] = []
+        for read in self.reads[: bisect_right(self.reads, at, key=lambda read: read.at)]:
+            new = []
+            while mine and mine[0][0] < read.seen:
+                new.append(mine.pop(0)[1])
+            by_evcc = all(one.who == EVCC for one in new)
+            if new and not (by_evcc and new[0].before == new[-1].value):
+                shown += new
+        return shown
+
     # --- not seen, or not respected ---------------------------------------------------------------
 
     def _missed(self) -> Iterator[Case]:
         first: dict[str, Value] = {}
+        word: dict[str, Change] = {}  # the last one of these touches
         for k, one in enumerate(self.changes):
             if one.setting in (CONNECTED, "mode") and one.who not in (HUMAN, ASSIGNED):
-                first.pop(one.loadpoint, None)
+                if one.who == OURS or one.setting == CONNECTED or self._was_read(k, one):
+                    first.pop(one.loadpoint, None)
             elif one.setting == "mode" and one.who == ASSIGNED:
                 first.setdefault(one.loadpoint, one.before)
             if one.who != HUMAN or one.setting not in ("mode", *LIMITS):
@@ -115,11 +139,26 @@ class Judge:
                 continue
             if one.setting != "mode":
                 yield from self._limit(k, one)
-            elif one.value != first.setdefault(one.loadpoint, one.before):
+                continue
+            if self._ended(word.get(one.loadpoint), one.at):
+                first.pop(one.loadpoint, None)
+            word[one.loadpoint] = one
+            if one.value != first.setdefault(one.loadpoint, one.before):
                 yield from self._mode(k, one)
             else:
                 del first[one.loadpoint]
                 self.not_counted += 1
+
+    def _was_read(self, k: int, change: Change) -> bool:
+        """Whether a reading showed this change before it was replaced."""
+        first = bisect_right(self.reads, k, key=lambda read: read.seen)
+        after = next(self._later(k, change), None)
+        until = self.end if after is None else after.at
+        return first < len(self.reads) and self.reads[first].at < until
+
+    def _ended(self, word: Change | None, at: datetime) -> bool:
+        """Whether a human's mode has ended before `at`, since its car has got what it needed."""
+        return word is not None and word.value != "off" and self._met(word, at)
 
     def _connected(self, touch: Change, k: int) -> bool:
         """Whether a car was connected, as evcc knew it."""

@@ -78,8 +78,7 @@ class House:
     def live(self, steps: int) -> Actuator:
         """One life: a block of `now`, its end, and a stop in order, or a death after `steps`."""
         actor, self.steps_left = Actuator(), steps
-        written, bequests, carried_out_at = self.ledger.read()
-        self.hear(actor, config(), EstateRead(self.at, written, bequests, carried_out_at))
+        self.hear(actor, config(), EstateRead(self.at, *self.ledger.read()))
         self.hear(actor, self.reading(), rates(self.at), turns(self.at))
         for k, mode in enumerate((NOW, PV)):
             made: datetime = self.at

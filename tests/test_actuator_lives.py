@@ -3,8 +3,8 @@
 import pytest
 
 from engine.settings import CarSettings
+from sim.lives import Lives
 from sim.scenario import Scenario, SimBattery, SimCar, SimEvent
-from tests.make_lives import Lives
 from tests.make_ring import home, local
 
 NIGHT = local("2026-01-13", "02:00")

@@ -86,9 +86,8 @@ def test_inv_41_a_write_that_was_sent_and_never_answered_is_ours(late: bool) -> 
 def test_inv_41_a_write_that_was_noted_and_never_sent_is_nobodys_override(late: bool) -> None:
     estate = replace(ESTATE, written=(SENT[0], sent("mode", "now", confirmed=False)))
     actor, said = reborn(estate, loadpoint(limit_soc_pct=80.0), late=late)
-    assert (orders(said), human(actor)) == ([("limit_soc", 0.0)], None)
-    confirm(actor, said, after(1))
-    assert orders(tell(actor, plan_of(NOW))) == [("limit_soc", 80.0)]
+    assert (orders(said), human(actor)) == ([], None)  # the limit stays until there is a plan
+    assert orders(tell(actor, plan_of(NOW))) == [("mode", "now")]
 
 
 @EACH_ORDER
@@ -149,6 +148,16 @@ def test_without_a_plan_what_an_earlier_life_left_ends_after_a_minute() -> None:
     actor, _ = reborn(ESTATE, IN_NOW)
     assert orders(tell(actor, state(after(50), site(IN_NOW)), Tick(after(50)))) == []
     assert orders(tell(actor, Tick(after(70)))) == [("mode", "pv")]
+
+
+@EACH_ORDER
+def test_while_a_plan_is_expected_no_limit_of_an_earlier_life_flaps(late: bool) -> None:
+    lost = replace(IN_NOW, mode=PV)  # a crash of evcc has lost the mode, and kept the limit
+    actor, said = reborn(ESTATE, lost, late=late)
+    assert orders(said) == []
+    assert orders(tell(actor, state(after(10), site(lost)), Tick(after(10)))) == []
+    said = tell(actor, Tick(after(70)), state(after(70), site(lost)))
+    assert orders(said) == [("limit_soc", 0.0)]
 
 
 def test_inv_49_a_power_cut_right_after_giving_back_is_made_good_in_the_next_life() -> None:

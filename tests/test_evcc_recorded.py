@@ -153,6 +153,9 @@ def test_inv_51_every_write_is_in_the_route_list() -> None:
         told = plan.replace("{int}", "{soc}").replace("{n}", "{kWh}")
         assert f"| POST `{told}/{{RFC3339}}`" in text
         listed.add(("POST", f"/api/{room}/{plan}/{{time}}"))
+        gone = plan.rsplit("/", 1)[0]
+        assert f"| DELETE `{gone}` |" in text
+        listed.add(("DELETE", f"/api/{room}/{gone}"))
     assert "| POST `batterymode/{mode}`, DELETE `batterymode` |" in text
     listed |= {("POST", "/api/batterymode/{mode}"), ("DELETE", "/api/batterymode")}
     names = {"{mode}": "{m}"}

@@ -25,7 +25,8 @@ from actors.fuse import (
 from actors.orders import Desk, Held
 from actors.planner_inputs import cars_of, problem_of
 from actors.script import script_of
-from actors.wishes import Situation, battery_wish, car_wish, fuse_of, line_of
+from actors.situation import Situation, line_of
+from actors.wishes import battery_wish, car_wish, fuse_of
 from engine.evcc_json import site_from
 from engine.settings import BatterySettings, Settings, SiteSettings
 from engine.values import (
@@ -296,8 +297,9 @@ def test_a_dim_signal_turns_charging_off() -> None:
 def test_a_battery_that_evcc_will_hold_gives_nothing_more() -> None:
     """evcc holds the battery while a car charges fast: what it gives now comes from the grid."""
     giving = Battery(50.0, -4000.0, 10.0, controllable=True)
-    for control, mode in [(False, NOW), (True, PV)]:
-        home = site(battery=giving, grid_import_w=3000.0, discharge_control=control)
+    cases = ((3000.0, False, NOW), (3000.0, True, ChargeMode.MINPV), (10_000.0, True, PV))
+    for drawn_w, control, mode in cases:
+        home = site(battery=giving, grid_import_w=drawn_w, discharge_control=control)
         view = replace(view_of(home, T0), import_eur_kwh=None)  # no prices: no charging
         assert modes_of(fused(view)) == (None, mode)
 

@@ -72,7 +72,8 @@ def test_inv_170_every_message_has_one_tag_and_a_docstring() -> None:
 UNITS = ("_w", "_kw", "_kwh", "_pct", "_eur", "_eur_kwh", "_s", "_min", "_h", "_a", "_km", "_days",
          "_ratio")  # fmt: skip
 PLAIN = {  # counters, ids and names that are no quantities
-    "charge_efficiency", "departure_weekdays", "discharge_efficiency", "horizon_h", "id",
+    "charge_efficiency", "connection", "departure_weekdays", "discharge_efficiency",
+    "evcc_connection", "horizon_h", "id",
     "order_id", "phases", "phases_active", "phases_configured", "plan_revision", "priority",
     "rates_revision", "revision", "values", "weekdays",
 }  # fmt: skip

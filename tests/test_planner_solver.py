@@ -9,9 +9,9 @@ import msgspec
 import pytest
 
 from actors.planner import Planner
-from actors.planner_model import Structure
+from actors.planner_model import Structure, write_model
 from actors.planner_problem import Problem
-from actors.planner_solver import FastSolver, Meter, PublicSolver
+from actors.planner_solver import FastProgram, Meter, PublicProgram, make_program
 from engine.values import Plan
 from tests.make_planner import (
     PLANNER,
@@ -74,8 +74,9 @@ def test_every_structure_compiles_to_the_fast_path() -> None:
     for battery_, soft, limits in ((True, True, True), (True, False, False), (False, False, True)):
         meter = Meter()
         shape = Structure(5, 2, battery_, soft, limits)
-        assert isinstance(FastSolver(shape, meter), FastSolver)
-        assert isinstance(PublicSolver(shape, meter), PublicSolver)
+        assert isinstance(make_program(write_model(shape), meter), FastProgram)
+        assert isinstance(PublicProgram(write_model(shape), meter), PublicProgram)
+        assert meter.public == 0
     assert PLANNER.make_plan(home()).rung == "lp"
 
 

@@ -20,7 +20,8 @@ from actors.proof import (
     reading_of,
 )
 from actors.script import script_of
-from actors.wishes import Situation, battery_wish, car_wish, line_of
+from actors.situation import Situation, line_of
+from actors.wishes import battery_wish, car_wish
 from engine.values import Battery, BatteryMode, ChargeMode, FailedMeter, Loadpoint, Site, Why
 from tests.make_actuator import (
     CHEAP,

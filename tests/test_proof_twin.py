@@ -9,7 +9,8 @@ from msgspec.structs import replace
 from actors.orders import Desk, Held
 from actors.proof import Proofs, Reading, Verdict, battery_says, loadpoint_says, proved
 from actors.script import script_of
-from actors.wishes import Situation, battery_wish, car_wish, line_of
+from actors.situation import Situation, line_of
+from actors.wishes import battery_wish, car_wish
 from engine.evcc_json import site_from
 from engine.settings import BatterySettings, Settings
 from engine.values import BatteryMode, ChargeMode, Why

@@ -98,6 +98,29 @@ def test_setting_a_mode_back_gives_the_control_back() -> None:
     ]
 
 
+def test_a_touch_after_the_car_got_what_it_needed_is_a_first_one_again() -> None:
+    """What stood before it is what stands now, not what stood before a word that has ended."""
+    first, later = change(30, HUMAN, "now", "pv"), change(900, HUMAN, "pv", "minpv")
+    undone, needs = change(1200, HUMAN, "minpv", "pv"), [(0.0, 5.0), (600.0, 0.0)]
+    owners = [*SHOWN, (600.0, MODE, OURS), (960.0, MODE, HUMAN), (1201.0, MODE, OURS)]
+    assert judge(first, later, undone, owners=owners, needs=needs) == []
+    # unmet, the first word goes on: `pv` is one of theirs, and is not given back
+    unmet = [(0.0, 5.0)]
+    assert judge(first, later, undone, owners=owners, needs=unmet) == [(NOT_SHOWN, "alone")]
+    off = change(30, HUMAN, "now", "off"), change(900, HUMAN, "off", "minpv")
+    undone = change(1200, HUMAN, "minpv", "off")
+    assert judge(*off, undone, owners=owners, needs=needs) == [(NOT_SHOWN, "alone")]
+
+
+def test_a_mode_of_evccs_that_no_reading_showed_begins_nothing_new() -> None:
+    first, undone = change(30, HUMAN, "pv", "minpv"), change(1200, HUMAN, "minpv", "pv")
+    owners = [*SHOWN, (1201.0, MODE, OURS)]
+    lost, again = change(610, EVCC, "minpv", "off"), change(640, HUMAN, "off", "minpv")
+    assert judge(first, lost, again, undone, owners=owners) == []
+    lost = change(590, EVCC, "minpv", "off")  # the reading at 600 s shows it
+    assert judge(first, lost, again, undone, owners=owners) == [(NOT_SHOWN, "alone")]
+
+
 def test_a_touch_without_a_car_binds_nobody() -> None:
     assert judge(OFF, plugged=False) == []
     came = change(400, EVCC, False, True, CONNECTED)
@@ -131,6 +154,20 @@ def test_nobody_but_a_human_is_a_human(who: str, setting: str) -> None:
 def test_a_human_who_assigns_a_vehicle_with_a_mode_may_be_taken_for_one() -> None:
     assert judge(change(30, ASSIGNED, "pv", "now"), owners=SHOWN) == []
     assert judge(change(30, ASSIGNED, "pv", "now")) == []
+
+
+def test_what_evcc_takes_back_before_a_reading_changes_nobodys_word() -> None:
+    """A start sets the default for some seconds, then the car's own mode, as it was."""
+    restart = change(605, EVCC, "off", "pv"), change(635, EVCC, "pv", "off")
+    again = [(0.0, MODE, HUMAN), (300.0, MODE, EVCC), (660.0, MODE, HUMAN)]
+    assert judge(*restart, owners=again) == []
+    assert judge(OFF, *restart, owners=[*SHOWN, *again[1:]]) == []
+    # what a human set back between two readings is a human's
+    theirs = change(605, EVCC, "pv", "off"), change(635, HUMAN, "off", "pv")
+    assert judge(*theirs, owners=[(660.0, MODE, HUMAN)]) == []
+    # a reading between them shows that it was evcc
+    late = change(605, EVCC, "off", "pv"), change(665, EVCC, "pv", "off")
+    assert judge(*late, owners=[*again[:2], (720.0, MODE, HUMAN)]) == [(FALSE, "alone")]
 
 
 def test_what_was_found_at_the_start_is_the_users_word() -> None:

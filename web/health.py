@@ -18,7 +18,8 @@ FAILED_WITHIN = timedelta(minutes=10)
 
 Vitals = Callable[[], Mapping[str, Any]]
 """What the runtime knows of itself (`engine.live.Live.health`): `actors`, `waiting` per actor,
-`ticked_at`, `failures`, `hands_off`; any of them may be missing."""
+`ticked_at`, `failures`, `hands_off`, `journal` and `ledger` (what is wrong with them); any of these
+may be missing."""
 
 
 def no_vitals() -> Mapping[str, Any]:
@@ -57,6 +58,8 @@ def problems(snapshot: Snapshot, now: datetime, vitals: Mapping[str, Any]) -> li
         found.append("guard_troubled")
     if vitals.get("ledger"):
         found.append("ledger_troubled")
+    if vitals.get("journal"):
+        found.append("journal_troubled")
     if state is not None:
         found += [f"meter_failed:{one.name}" for one in state.failed_meters]
     if snapshot.writes and not snapshot.writes[-1].confirmed and acts(state):
