@@ -108,9 +108,12 @@ def case_of(request: ChargeRequest) -> Case:
     give = _total([one.discharge_most for one in stores if one.battery.discharge_to_grid], net)
     take = _total([one.charge_most for one in stores if one.battery.charge_from_grid], net)
     may_export = net <= give + TINY
-    may_import = (-net <= take + TINY) | ~may_export
+    nothing_out = request.p_max_exp == 0
+    may_import = (-net <= take + TINY) | ~may_export | nothing_out
     import_cap = np.where(may_import, np.maximum(0.0, net + take), 0.0)
     export_cap = np.where(may_export, np.maximum(0.0, give - net), 0.0)
+    if nothing_out:  # what is lost has no direction then, as evcc has it
+        export_cap = np.maximum(0.0, _total([one.discharge_most for one in stores], net) - net)
     import_most, export_most = import_cap, export_cap
     if request.p_max_imp is not None:
         import_most = np.minimum(import_cap, request.p_max_imp * 1e-3 * hours)

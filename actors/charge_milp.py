@@ -1,7 +1,7 @@
 """The rules as one mixed-integer program over the loaded program's own matrix: the last resort.
 
-Begun with the best answer so far and ended after a counted number of nodes, so that the same
-request has the same answer on every machine.
+Begun with the best answer so far and ended after a counted number of the solver's own steps, so
+that the same request has the same answer on every machine.
 """
 
 from typing import Any
@@ -89,8 +89,11 @@ def _charging(wider: _Wider, own: Charging, most: Array, lower: Array) -> None:
             wider.row((charge, 1.0), (on, -least), least=0.0)
 
 
-def improve(program: Any, rules: ScheduleRules, found: Searched, nodes: int) -> Searched:
-    """`found` or better; `program` is freshly loaded. The public path has no matrix to start from."""
+def improve(program: Any, rules: ScheduleRules, found: Searched, steps: int) -> Searched:
+    """`found` or better; `program` is freshly loaded.
+
+    The public path has no matrix to start from: there `found` stands.
+    """
     import highspy
 
     solver = getattr(program, "_highs", None)
@@ -121,10 +124,10 @@ def improve(program: Any, rules: ScheduleRules, found: Searched, nodes: int) -> 
     milp.a_matrix_.value_ = whole.data
     kinds = highspy.HighsVarType
     milp.integrality_ = [kinds.kContinuous] * n + [kinds.kInteger] * added
-    return _solved(milp, np.concatenate([found.x, wider.start]), found, nodes)
+    return _solved(milp, np.concatenate([found.x, wider.start]), found, steps)
 
 
-def _solved(milp: Any, start: Array, found: Searched, nodes: int) -> Searched:
+def _solved(milp: Any, start: Array, found: Searched, steps: int) -> Searched:
     import highspy
 
     highs = highspy.Highs()
@@ -133,13 +136,20 @@ def _solved(milp: Any, start: Array, found: Searched, nodes: int) -> Searched:
         ("threads", 1),
         ("mip_rel_gap", 0.0),
         ("mip_abs_gap", GAP),
-        ("mip_max_nodes", nodes),
     ):
         highs.setOptionValue(option, value)
     highs.passModel(milp)
     solution = highspy.HighsSolution()
     solution.col_value = list(start)
     highs.setSolution(solution)
+    left = [steps]
+
+    def count(event: Any) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            event.interrupt()
+
+    highs.cbMipInterrupt += count
     highs.run()
     info = highs.getInfo()
     bound = max(found.value - found.gap, float(info.mip_dual_bound))

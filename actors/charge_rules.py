@@ -43,7 +43,9 @@ class ScheduleRules:
         self.orders = 2
         at = {name: np.arange(span.start, span.stop) for name, span in columns.items()}
         bought = [at[name] for name in ("buy", "buy_over") if name in at]
-        sold = [at[name] for name in ("sell", "sell_over") if name in at]
+        sold = [at["sell"]]
+        if case.shape.export_limit and case.request.p_max_exp != 0:
+            sold.append(at["sell_over"])
         self.pairs: list[Pair] = []
         self.charging: list[Charging] = []
         for k, store in enumerate(case.stores):

@@ -25,9 +25,9 @@ from actors.planner_solver import Data, Meter, Program, make_program
 GOOD, ENOUGH = 0.3, 1.0
 """Thousandths: no more is looked for within 0.03 ct; below 0.1 ct nothing more than the search."""
 WORK = 12_000
-NODES = 100
-WHOLE_SLOTS = 192
-"""Beyond, the mixed-integer program takes far longer than anyone waits."""
+STEPS, LEAST_STEPS = 120, 30
+"""Of the mixed-integer program for one day: a step of twice the slots takes four times as long.
+With fewer steps than the least it would come to nothing, and is not asked."""
 SHAPES_KEPT = 8
 DIGITS = 6
 SNAP_WH = 1e-3
@@ -63,21 +63,23 @@ class Scheduler:
         program.load(data)
         rules = ScheduleRules(case, program.columns)
         found = search(program, rules, Budget(0.02, GOOD, ENOUGH, WORK, WORK))
-        whole, spent = found.gap > ENOUGH and case.slots <= WHOLE_SLOTS, program.work
+        spent = program.work
+        steps = STEPS * 96**2 // max(case.slots, 24) ** 2
+        whole = found.gap > ENOUGH and steps >= LEAST_STEPS
         if whole:
-            found = self._as_a_whole(program, data, rules, found)
+            found = self._as_a_whole(program, data, rules, found, min(steps, 4 * STEPS))
         answer = answer_of(case, program.columns, found.x)
         money = found.value - _wished(case, program.columns, found.x)
         return Solved(answer, -money / MONEY_SCALE, found.gap, spent, found.nodes, whole)
 
     def _as_a_whole(
-        self, program: Program, data: Data, rules: ScheduleRules, found: Searched
+        self, program: Program, data: Data, rules: ScheduleRules, found: Searched, steps: int
     ) -> Searched:
         """`found`, or what the mixed-integer program makes of it, exact to the last digit."""
         from actors.charge_milp import improve  # scipy: not before it is needed
 
         program.load(data)  # its own bounds again, without what the search decided
-        better = improve(program, rules, found, NODES)
+        better = improve(program, rules, found, steps)
         if better is not found:
             program.load(data)
             way = rules.settled(better.x, program.lower, program.upper)

@@ -14,7 +14,7 @@ import msgspec
 from actors.meters import blind_by_meters
 from actors.planner import NoPricesError, Planner
 from actors.planner_inputs import Wanted, cars_of, problem_of
-from actors.planner_problem import Problem, learn_shape
+from actors.planner_problem import Charged, Problem, learn_shape
 from actors.planner_solver import SolveFailedError
 from actors.rules import plan_by_rules
 from engine.actor import Actor
@@ -144,6 +144,7 @@ class Optimizer(Actor[Hears, PlanMade]):
                 forecast=memory.forecast,
                 usual=memory.usual_eur_kwh,
                 battery_before=_battery_before(memory.plan, now),
+                charged_before=_charged_before(memory.plan, now),
             )
             plan = self._climb_down(_with_offsets(problem, memory.correction))
             rates_revision = memory.rates.revision if memory.rates else 0
@@ -176,6 +177,19 @@ def _battery_before(plan: Plan | None, now: datetime) -> BatteryMode | None:
     if plan is None or not plan.slots or now - plan.made_at > 2 * SLOT:
         return None
     return plan.slots[0].battery_mode
+
+
+def _charged_before(plan: Plan | None, now: datetime) -> tuple[Charged, ...]:
+    """Where the last plan of the solver's charges from now on, if that was just now."""
+    if plan is None or plan.rung not in ("lp", "last") or now - plan.made_at > 2 * SLOT:
+        return ()
+    first, starts = slot_of(now), dict[str, list[datetime]]()
+    for slot in plan.slots:
+        for car in slot.cars:
+            known = starts.setdefault(car.loadpoint, [])
+            if car.charge_kw > 0 and slot_of(slot.start) >= first:
+                known.append(slot_of(slot.start))
+    return tuple(Charged(name, tuple(known)) for name, known in starts.items())
 
 
 def _evcc_alone(now: datetime, revision: int, memory: OptimizerMemory) -> Plan:

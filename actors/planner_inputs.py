@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from actors.fuse import import_limit_kw
-from actors.planner_problem import CarNeed, Problem, Store
+from actors.planner_problem import CarNeed, Charged, Problem, Store
 from engine.home import VOLTAGE_V
 from engine.messages import Forecasted, RatesChanged
 from engine.settings import BatterySettings, CarSettings, Settings
@@ -251,6 +251,7 @@ def problem_of(
     forecast: Forecasted,
     usual: tuple[float | None, ...],
     battery_before: BatteryMode | None = None,
+    charged_before: tuple[Charged, ...] = (),
 ) -> Problem:
     """The question for one plan, from the slot that contains `at` on (INV-04)."""
     count, slot = horizon_slots(settings), slot_of(at)
@@ -273,4 +274,5 @@ def problem_of(
         pv_known=forecast.pv_known,
         prices_failed=rates is not None and rates.grid_failed_since is not None,
         battery_before=battery_before,
+        before=charged_before,
     )
