@@ -1,10 +1,9 @@
-"""A charge request as arrays: kWh and thousandths, padded, with what is impossible already left out.
+"""A charge request as arrays: kWh and thousandths, padded, what is impossible left out already.
 
 What a slot's direction can only be follows from load, sun and powers; where it is settled, the
 flows of the other direction are closed before anything is solved.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -95,16 +94,12 @@ def case_of(request: ChargeRequest) -> Case:
     n = len(request.gt)
     padded = BLOCK * -(-n // BLOCK)
 
-    def array(values: tuple[float, ...], factor: float = 1e-3) -> Array:
-        full = np.zeros(padded)
-        full[:n] = np.array(values) * factor
-        return full
-
-    hours = array(request.dt, 1 / 3600)
-    net = array(request.gt) - array(request.ft)
-    buy, sell = array(request.p_n, 1e3 * MONEY_SCALE), array(request.p_e, 1e3 * MONEY_SCALE)
-    base = _penalty_base(request) * 1e3 * MONEY_SCALE
-    stores = tuple(_store(one, request, hours, base, array) for one in request.batteries)
+    hours = _padded(request.dt, padded, 1 / 3600)
+    net = _padded(request.gt, padded) - _padded(request.ft, padded)
+    scale = 1e3 * MONEY_SCALE
+    buy, sell = _padded(request.p_n, padded, scale), _padded(request.p_e, padded, scale)
+    base = _penalty_base(request) * scale
+    stores = tuple(_store(one, request, hours, base) for one in request.batteries)
     give = _total([one.discharge_most for one in stores if one.battery.discharge_to_grid], net)
     take = _total([one.charge_most for one in stores if one.battery.charge_from_grid], net)
     may_export = net <= give + TINY
@@ -153,6 +148,12 @@ def short_sun(net: Array, stores: tuple[Store, ...]) -> list[Array]:
     return found
 
 
+def _padded(values: tuple[float, ...], slots: int, factor: float = 1e-3) -> Array:
+    full = np.zeros(slots)
+    full[: len(values)] = np.array(values) * factor
+    return full
+
+
 def _total(parts: list[Array], like: Array) -> Array:
     return np.sum(parts, axis=0) if parts else np.zeros_like(like)
 
@@ -166,18 +167,12 @@ def _penalty_base(request: ChargeRequest) -> float:
     return max(known)
 
 
-def _store(
-    battery: Battery,
-    request: ChargeRequest,
-    hours: Array,
-    base: float,
-    array: Callable[[tuple[float, ...]], Array],
-) -> Store:
+def _store(battery: Battery, request: ChargeRequest, hours: Array, base: float) -> Store:
     n, slots = len(request.gt), len(hours)
     charge_most = battery.c_max * 1e-3 * hours
-    demand = np.minimum(array(battery.p_demand or (0.0,) * n), charge_most)
+    demand = np.minimum(_padded(battery.p_demand or (0.0,) * n, slots), charge_most)
     late = np.maximum(0.0, n - np.arange(slots)) / n
-    goal = array(battery.s_goal or (0.0,) * n)
+    goal = _padded(battery.s_goal or (0.0,) * n, slots)
     goal[0] = 0.0  # evcc asks for none at the end of the first slot
     low, high, start = battery.s_min * 1e-3, battery.s_max * 1e-3, battery.s_initial * 1e-3
     capacity = max(battery.s_capacity * 1e-3, start)

@@ -110,7 +110,7 @@ def data_of(case: Case) -> dict[str, Array | float]:
     shape, n = case.shape, case.shape.slots
     data: dict[str, Array | float] = {"net": case.net, "hours": case.hours}
 
-    def put(name: str, cost: Array | float, low: Array | float, high: Array | float | None) -> None:
+    def put(name: str, cost: Any, low: float | Array, high: Array | None) -> None:
         data[f"{name}_cost"], data[f"{name}_min"] = cost, low
         if high is not None:
             data[f"{name}_max"] = high
@@ -138,15 +138,14 @@ def data_of(case: Case) -> dict[str, Array | float]:
     data["nothing"] = 0.0
     for k, lacks in enumerate(short_sun(case.net, case.stores)):
         data[f"lacks{k}"] = lacks
-    for k, store in enumerate(case.stores):
-        _store_data(case, k, store, wish[f"c{k}"], put, data)
+    for k in range(len(case.stores)):
+        _store_data(case, k, wish[f"c{k}"], put, data)
     return data
 
 
-def _store_data(
-    case: Case, k: int, store: Store, wish: Array, put: Any, data: dict[str, Array | float]
-) -> None:
-    battery, n, needs = store.battery, case.shape.slots, case.shape.batteries[k]
+def _store_data(case: Case, k: int, wish: Array, put: Any, data: dict[str, Array | float]) -> None:
+    store, n, needs = case.stores[k], case.shape.slots, case.shape.batteries[k]
+    battery = store.battery
     zero = np.zeros(n)
     open_in = case.may_export | battery.charge_from_grid
     open_out = case.may_import | battery.discharge_to_grid

@@ -12,6 +12,7 @@ import numpy as np
 from actors.charge_case import Bools, Case
 from actors.planner_model import Array, Ints
 from actors.planner_search import Choice, Way
+from actors.planner_solver import Program
 
 CLEAR = 1e-6
 """kWh: less than a hundredth of a Wh breaks no rule."""
@@ -70,6 +71,11 @@ class ScheduleRules:
             )
         self.pairs.insert(0, Pair(np.stack(bought), np.stack(sold)))
 
+    def guess(self, program: Program) -> Way | None:
+        """None: whoever asks decides in halves before (`likely`)."""
+        del program
+        return None
+
     def broken(self, x: Array, lower: Array, upper: Array, order: int) -> Choice | None:
         """The ways out of a broken rule: what has to be charged first, then directions.
 
@@ -109,6 +115,39 @@ class ScheduleRules:
                     best, found = float(clear[t]), _on_or_off(own, t, kwh, lower, upper)
         return found
 
+    def likely(self, x: Array, lower: Array, upper: Array, *, all_ways: bool) -> Way | None:
+        """The likelier way out for the clearer half of all that is broken; None: nothing is.
+
+        `all_ways`: every slot keeps the direction that it has, broken or not.
+        """
+        for own in self.charging:
+            found = _excuse(own, x, lower, upper)
+            if found is not None:
+                return found.ways[0]
+        low, high, some = lower.copy(), upper.copy(), False
+        for pair in self.pairs:
+            one, other = x[pair.one].sum(axis=0), x[pair.other].sum(axis=0)
+            wrong = np.flatnonzero((one > CLEAR) & (other > CLEAR))
+            clear = np.abs(one - other) / (one + other + CLEAR)
+            slots = _clearer(wrong, clear)
+            if all_ways and len(wrong):
+                slots = np.arange(len(one))
+            for t in slots:
+                first, second = (pair.other, pair.one)[:: 1 if one[t] >= other[t] else -1]
+                drop = second if (lower[first[:, t]] > CLEAR).any() else first
+                high[drop[:, t]], some = np.maximum(0.0, low[drop[:, t]]), True
+        for own in () if some else self.charging:
+            kwh = x[own.charge]
+            weak = (kwh > CLEAR) & (kwh < own.least - CLEAR) & ~near_full(own, x)
+            share = kwh / np.maximum(own.least, CLEAR)
+            for t in _clearer(np.flatnonzero(weak), share):
+                at, some = own.charge[t], True
+                if share[t] >= 0.5 and own.least[t] <= upper[at] + CLEAR:
+                    low[at] = min(own.least[t], upper[at])
+                elif lower[at] <= CLEAR:
+                    high[at] = 0.0
+        return Way(np.arange(len(x)), low, high) if some else None
+
     def settled(self, x: Array, lower: Array, upper: Array) -> Way:
         """Bounds that keep every decision that is in `x` (with a solver's tolerance)."""
         low, high, near = lower.copy(), upper.copy(), 10 * CLEAR
@@ -129,6 +168,12 @@ class ScheduleRules:
                 low[own.stored[excused]] = np.maximum(low[own.stored], level)[excused]
                 high[own.excused[~excused]] = 0.0
         return Way(np.arange(len(x)), low, high)
+
+
+def _clearer(slots: Ints, clear: Array) -> Ints:
+    """The half of these slots where it is clearer."""
+    order = np.argsort(-clear[slots], kind="stable")
+    return slots[order[: -(-len(slots) // 2)]]
 
 
 def near_full(own: Charging, x: Array) -> Bools:

@@ -5,11 +5,11 @@ the search's own answer. All effort is counted, none is timed: the same request 
 """
 
 from collections import OrderedDict
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from actors.charge_case import Case, Shape, case_of
+from actors.charge_case import Bools, Case, Shape, case_of
 from actors.charge_model import data_of, preferences, write_charge_model
 from actors.charge_request import (
     BatteryAnswer,
@@ -19,12 +19,14 @@ from actors.charge_request import (
 )
 from actors.charge_rules import CLEAR, ScheduleRules
 from actors.planner_model import MONEY_SCALE, Array
-from actors.planner_search import Budget, Searched, search
+from actors.planner_search import Budget, Choice, Searched, Way, search
 from actors.planner_solver import Data, Meter, Program, make_program
 
 GOOD, ENOUGH = 0.3, 1.0
 """Thousandths: no more is looked for within 0.03 ct; below 0.1 ct nothing more than the search."""
-WORK = 12_000
+WORK, LONG_WORK, LONG_SLOTS = 12_000, 6_000, 192
+"""Beyond so many slots each unit of work takes several times as long."""
+ROUNDS, PATIENT_ROUNDS = 100, 15
 STEPS, LEAST_STEPS = 120, 30
 """Of the mixed-integer program for one day: a step of twice the slots takes four times as long.
 With fewer steps than the least it would come to nothing, and is not asked."""
@@ -62,7 +64,7 @@ class Scheduler:
         data = data_of(case)
         program.load(data)
         rules = ScheduleRules(case, program.columns)
-        found = search(program, rules, Budget(0.02, GOOD, ENOUGH, WORK, WORK))
+        found = _searched(program, data, rules, case.slots)
         spent = program.work
         steps = STEPS * 96**2 // max(case.slots, 24) ** 2
         whole = found.gap > ENOUGH and steps >= LEAST_STEPS
@@ -100,6 +102,78 @@ class Scheduler:
         return program
 
 
+class _EnoughError(Exception):
+    """The work is spent, and the search has found nothing yet."""
+
+
+class _Counted:
+    """Rules that end the search where it has spent its work before it found anything."""
+
+    def __init__(
+        self, rules: ScheduleRules, program: Program, work: int, quick: Searched | None
+    ) -> None:
+        self._quick = quick
+        self.orders, self._work = rules.orders, work
+        self._rules, self._program, self._found = rules, program, False
+
+    def guess(self, program: Program) -> Way | None:
+        """What was decided in halves."""
+        del program
+        if self._quick is None:
+            return None
+        return Way(np.arange(len(self._quick.x)), self._quick.lower, self._quick.upper)
+
+    def broken(self, x: Array, lower: Array, upper: Array, order: int) -> Choice | None:
+        """As the rules say."""
+        choice = self._rules.broken(x, lower, upper, order)
+        self._found = self._found or choice is None
+        if not self._found and self._program.work > self._work:
+            raise _EnoughError
+        return choice
+
+
+def _searched(program: Program, data: Data, rules: ScheduleRules, slots: int) -> Searched:
+    """What is decided in halves, where that is good enough; what the search finds otherwise."""
+    quick, work = _in_halves(program, rules), WORK if slots <= LONG_SLOTS else LONG_WORK
+    budget = Budget(0.02, GOOD, ENOUGH, work, work)
+    if quick is not None and quick.gap <= GOOD:
+        return quick
+    program.load(data)
+    try:
+        found = search(program, _Counted(rules, program, work, quick), budget)
+    except _EnoughError:
+        if quick is None:
+            program.load(data)
+            return search(program, rules, budget)
+        return quick
+    if quick is not None and quick.value < found.value:
+        return quick._replace(gap=max(0.0, found.gap - found.value + quick.value))
+    return found
+
+
+def _in_halves(program: Program, rules: ScheduleRules) -> Searched | None:
+    """A solution that breaks no rule, by deciding half of what is broken at a time; or none."""
+    root = value = program.run()
+    for rounds in range(ROUNDS):
+        if root is None or value is None:
+            return None
+        way = rules.likely(
+            program.x, program.lower, program.upper, all_ways=rounds >= PATIENT_ROUNDS
+        )
+        if way is None:
+            bounds = (program.lower.copy(), program.upper.copy())
+            return Searched(program.x.copy(), *bounds, value, value - root, rounds)
+        before = (np.arange(len(program.x)), program.lower.copy(), program.upper.copy())
+        choice = rules.broken(program.x, program.lower, program.upper, 0)
+        for one in (way, *(choice.ways if choice is not None else ())):
+            program.bound(*one)
+            value = program.run()
+            if value is not None:
+                break
+            program.bound(*before)  # too much at once: then one decision alone
+    return None
+
+
 def _wished(case: Case, columns: dict[str, slice], x: Array) -> float:
     """What of the cost are preferences."""
     wish, total = preferences(case), 0.0
@@ -118,7 +192,8 @@ def answer_of(case: Case, columns: dict[str, slice], x: Array) -> ChargeAnswer:
     """The solution in evcc's words: rounded, states and grid flows worked out anew from it."""
     request, n = case.request, case.slots
     flows = np.zeros(n)
-    up_only, batteries = np.zeros(n, dtype=bool), []
+    up_only, down_only = np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
+    batteries = []
     value = 0.0
     for k, store in enumerate(case.stores):
         battery = store.battery
@@ -126,22 +201,26 @@ def answer_of(case: Case, columns: dict[str, slice], x: Array) -> ChargeAnswer:
         d = _clean(x[columns[f"d{k}"]][:n], store.discharge_most[:n])
         c, d = np.where(c >= d, c, 0.0), np.where(c >= d, 0.0, d)
         s = battery.s_initial + np.cumsum(battery.eta_c * c - d / battery.eta_d)
+        s = np.round(s, DIGITS)
         for level in (battery.s_max, battery.s_min, 0.0):
             s = np.where(np.abs(s - level) < SNAP_WH, level, s)
         flows += c - d
         if not battery.charge_from_grid:
             up_only |= c > 0
+        if not battery.discharge_to_grid:
+            down_only |= d > 0
         value += (s[-1] - s[0]) * battery.p_a
-        batteries.append(BatteryAnswer(_told(c), _told(d), _told(s)))
+        batteries.append(BatteryAnswer(_told(c), _told(d), tuple(s.tolist())))
     total = np.array(request.gt) - np.array(request.ft) + flows
     total = np.where(np.abs(total) < SETTLED_WH, 0.0, np.round(total, DIGITS))
-    return _with_grid(case, total, up_only, tuple(batteries), value)
+    up = (total <= 0) & (up_only | ((total < 0) & ~down_only))
+    return _with_grid(case, total, up, tuple(batteries), value)
 
 
 def _with_grid(
     case: Case,
     total: Array,
-    up_only: Any,
+    up: Bools,
     batteries: tuple[BatteryAnswer, ...],
     value: float,
 ) -> ChargeAnswer:
@@ -159,7 +238,7 @@ def _with_grid(
         peak = max((one / h for one, h in zip(over, hours, strict=True) if h > 0), default=0.0)
         value -= (request.prc_p_exc_imp or 0.0) * float(peak)
         within = within + over
-    up = (sold > 0) | (up_only & (bought <= 0))
+    up = up | (kept > 0)
     return ChargeAnswer(
         status="Optimal",
         objective_value=round(float(value), 9),

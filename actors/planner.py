@@ -23,7 +23,7 @@ from engine.values import Plan
 
 KEPT_STRUCTURES = 8
 CENT = MONEY_SCALE / 100
-BUDGET = Budget(easy=0.3 * CENT, good=0.02 * CENT, enough=2 * CENT, work=6_000, most_work=400_000)
+BUDGET = Budget(easy=0.3 * CENT, good=0.02 * CENT, enough=2 * CENT, work=1_500, most_work=8_000)
 
 
 class NoPricesError(ValueError):
@@ -97,14 +97,35 @@ class Planner:
         case = case_of(problem, grid, prices)
         program = self._program(structure_of(problem))
         program.load(case.data)
+        _buy_or_sell(case, program)
         rules = PlanRules(case, program.columns)
-        found = calmed(case, program, rules, search(program, rules, budget))
+        root = (program.lower.copy(), program.upper.copy())
+        found = calmed(case, program, rules, search(program, rules, budget), root)
         everything = np.arange(len(found.x))
         program.bound(everything, found.lower, found.upper)
         program.run()
         stored = -program.slopes("start")[0] / MONEY_SCALE if problem.store else None
         values = {name: found.x[at] for name, at in program.columns.items()}
         return Solved(case, found, values, stored, _worth(case, program, values))
+
+
+def _buy_or_sell(case: Case, program: Program) -> None:
+    """Where export pays more than import costs: buy or sell, as would be right with equal prices.
+
+    Decided first: otherwise plans would speculate on selling the sun and buying it back.
+    """
+    dear = (case.prices.sell > case.prices.buy) & (case.surplus > TINY_KWH)
+    if not dear.any():
+        return
+    at = {name: np.arange(one.start, one.stop) for name, one in program.columns.items()}
+    true = np.asarray(case.data["grid_export_cost"])
+    program.cost(at["grid_export"], np.where(dear, -MONEY_SCALE * case.prices.buy + 1e-3, true))
+    if program.run() is None:
+        raise SolveFailedError("the relaxed program has no solution")
+    sells = dear & (program.x[at["grid_export"]] - program.x[at["grid_import"]] > TINY_KWH)
+    program.cost(at["grid_export"], true)
+    none = np.concatenate([at["grid_import"][sells], at["grid_export"][dear & ~sells]])
+    program.bound(none, np.zeros(len(none)), np.zeros(len(none)))
 
 
 def _cars(case: Case, values: dict[str, Array]) -> Array:

@@ -13,6 +13,8 @@ from actors.planner_report import EXPORT_LIMIT_EUR_KWH, IMPORT_LIMIT_FACTOR
 TINY_KWH = 1e-6
 TIE_EUR_KWH = 4e-5
 """Costs rise by this much over the horizon: early wins a tie, for less than 0.2 ct in all."""
+ASSUMED_EUR_KWH = 0.015
+"""A car rather takes energy at a price that is known than at the same one that is only assumed."""
 CHEAP_SHARE = 5e-4
 """A car costs this share of the tariff even where the battery feeds it: of equal slots the cheap
 ones, where it is cheap too to be wrong about the load until then."""
@@ -23,7 +25,6 @@ DELAY_SHARE = 0.02
 LATE_SHARE = 0.6
 FIXED = 1.25
 """A car whose powers are so near to each other charges for a part of a slot instead of weakly."""
-WEAK_EUR_KWH = 2e-4
 CAR_BONUS_EUR_KWH = 0.001
 """A car without deadline takes energy at its usual cheap price rather than never."""
 
@@ -100,18 +101,13 @@ def case_of(problem: Problem, grid: Grid, prices: Prices) -> Case:
         "grid_export_max": surplus,
     }
     cars_max = zero
+    dearer = CHEAP_SHARE * prices.buy + ASSUMED_EUR_KWH * np.array(prices.assumed)
     for k, car in enumerate(problem.cars):
         most = car.max_kw * open_hours(car, grid)
         most = np.where(permitted[k], most, np.minimum(most, np.maximum(surplus, draws[k])))
         cars_max = cars_max + most
         data |= {
-            f"car{k}_cost": MONEY_SCALE
-            * (
-                (1.2 + 0.1 * k) * tie
-                + CHEAP_SHARE * prices.buy
-                - worth[k]
-                + _weak(surplus, draws[k])
-            ),
+            f"car{k}_cost": MONEY_SCALE * (_early(k, tie) + dearer - worth[k]),
             f"car{k}_min": zero,
             f"car{k}_max": most,
             f"car{k}_beyond": _beyond(surplus, draws[k]),
@@ -180,12 +176,6 @@ def _beyond(surplus: Array, least: Array) -> Array:
     """The share of a car's power that a sun below its minimum power leaves to grid and battery."""
     sunny = surplus > TINY_KWH
     return np.where(sunny, np.maximum(0.0, 1.0 - surplus / np.maximum(least, TINY_KWH)), 0.0)
-
-
-def _weak(surplus: Array, least: Array) -> Array:
-    """EUR per kWh by slot: of equal sun the one that is enough for a car's minimum power."""
-    short: Array = 1.0 - np.minimum(surplus / np.maximum(least, TINY_KWH), 1.0)
-    return np.where(surplus > TINY_KWH, WEAK_EUR_KWH * short, 0.0)
 
 
 def _tie(n: int) -> Array:

@@ -90,19 +90,7 @@ def write_model(shape: Structure) -> Model:
         if shape.soft_band:
             p["band_min"], p["band_max"] = cp.Parameter(), cp.Parameter()
             rows += [stored + v["below"] >= p["band_min"], stored - v["above"] <= p["band_max"]]
-    drawn = v["grid_import"]
-    if shape.limits:
-        drawn = drawn + v["import_over"]
-    if shape.battery:
-        drawn = drawn + v["discharge"]
-    # What cars draw beyond a sun that is too weak for their minimum power: the hull of "nothing,
-    # or at least the minimum". Without it the program takes any crumb of sun.
-    beyond = 0.0
-    for k in range(shape.cars):
-        p[f"car{k}_beyond"] = cp.Parameter(n, name=f"car{k}_beyond", nonneg=True)
-        beyond = beyond + cp.multiply(p[f"car{k}_beyond"], v[f"car{k}"])
-    if shape.cars:
-        rows.append(drawn >= beyond)
+    rows += _hulls(shape, v, p)
     for k in range(shape.cars):
         taken = taken + v[f"car{k}"]
         p[f"car{k}_need"] = cp.Parameter(name=f"car{k}_need")
@@ -110,3 +98,27 @@ def write_model(shape: Structure) -> Model:
     rows += [*named.values(), taken + p["net_load"] == 0]
     problem = cp.Problem(cp.Minimize(sum(costs)), rows)
     return Model(problem, p, v, named)
+
+
+def _hulls(shape: Structure, v: dict[str, Any], p: dict[str, Any]) -> list[Any]:
+    """Rows that bring the linear program near to what it cannot say.
+
+    What cars draw beyond a sun that is too weak for their minimum power: the hull of "nothing, or
+    at least the minimum"; without it the program takes any crumb of sun.
+    """
+    import cvxpy as cp
+
+    n = shape.slots
+    drawn = v["grid_import"]
+    if shape.limits:
+        drawn = drawn + v["import_over"]
+    if shape.battery:
+        drawn = drawn + v["discharge"]
+    rows: list[Any] = []
+    if shape.cars:
+        beyond = 0.0
+        for k in range(shape.cars):
+            p[f"car{k}_beyond"] = cp.Parameter(n, name=f"car{k}_beyond", nonneg=True)
+            beyond = beyond + cp.multiply(p[f"car{k}_beyond"], v[f"car{k}"])
+        rows.append(drawn >= beyond)
+    return rows

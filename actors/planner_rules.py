@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from actors.planner_case import TINY_KWH, Case
 from actors.planner_model import Array, Ints
 from actors.planner_search import Choice, Way
+from actors.planner_solver import Program
 
 Bools = NDArray[np.bool_]
 
@@ -80,6 +81,9 @@ class PlanRules:
             for at, least in zip(own, leasts, strict=True)
             if least > TINY_KWH
         ]
+
+    def guess(self, program: Program) -> Way | None:
+        """None: the first solution is near enough."""
 
     def broken(self, x: Array, lower: Array, upper: Array, order: int) -> Choice | None:
         """The ways out of the rule that is broken most clearly, or None.

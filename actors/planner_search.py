@@ -38,6 +38,12 @@ class Rules(Protocol):
 
     orders: int
 
+    def guess(self, program: Program) -> Way | None:
+        """Something to decide at once, from which a good solution is soon found; or None.
+
+        The program is left as it was.
+        """
+
     def broken(self, x: Array, lower: Array, upper: Array, order: int) -> Choice | None:
         """The ways out of the rule that is broken most clearly, or None."""
 
@@ -109,16 +115,20 @@ class _Search:
         return gap <= budget.enough and work >= budget.work
 
     def from_root(self, value: float, order: int) -> None:
-        """Down from the root. What an earlier order left open covers all that this one leaves."""
-        left = self.open
-        self.open = []
-        if order:
-            self._go_to(())
-            self.program.run()
+        """Down from the root, in one of the orders."""
+        self._go_to(())
+        self.program.run()
         self.dive(_Node(value, 0, ()), order)
-        if order:
-            self.open = left
-            self._forget()
+
+    def aside(self, value: float, order: int, ways: tuple[Way, ...] = ()) -> None:
+        """For a better solution only: what is left open elsewhere covers all that this leaves."""
+        left, self.open = self.open, []
+        self._go_to(ways)
+        value_here = self.program.run()
+        if value_here is not None:
+            self.dive(_Node(max(value, value_here), 0, ways), order)
+        self.open = left
+        self._forget()
 
     def next(self) -> None:
         """On from the open node with the lowest bound."""
@@ -212,9 +222,13 @@ def search(program: Program, rules: Rules, budget: Budget) -> Searched:
     if value is None:
         raise SolveFailedError("the program has no solution")
     it = _Search(program, rules, budget)
-    for order in range(rules.orders):
-        if order == 0 or it.gap > budget.enough / 4:
-            it.from_root(value, order)
+    guess = rules.guess(program)
+    if guess is not None:
+        it.aside(value, 0, (guess,))
+    it.from_root(value, 0)
+    for order in range(1, rules.orders):
+        if it.gap > budget.enough / 4:
+            it.aside(value, order)
     while it.open and not it.ends():
         it.next()
     if it.best is None:

@@ -113,6 +113,16 @@ class PublicProgram:
                     if f"{name}_{kind}" in self._model.parameters:
                         self._model.parameters[f"{name}_{kind}"].value = bounds[span].copy()
 
+    def cost(self, at: Ints, cost: Array) -> None:
+        """Set the costs of these columns."""
+        for name, span in self.columns.items():
+            inside = (at >= span.start) & (at < span.stop)
+            if inside.any():
+                parameter = self._model.parameters[f"{name}_cost"]
+                costs = np.array(parameter.value, dtype=float)
+                costs[at[inside] - span.start] = cost[inside]
+                parameter.value = costs
+
     def run(self) -> float | None:
         """Solve from nothing; None where there is no solution. Raises SolveFailedError."""
         import cvxpy as cp
@@ -274,6 +284,10 @@ class FastProgram:
         """The last solution's basis: one byte for each column and row."""
         basis = self._highs.getBasis()
         return bytes(int(one) for one in (*basis.col_status, *basis.row_status))
+
+    def loaded(self) -> Any:
+        """The program as HiGHS has it, with the bounds and costs that stand now: a copy."""
+        return self._highs.getLp()
 
     def _decoded(self, coded: bytes) -> Any:
         kinds = self._highspy.HighsBasisStatus

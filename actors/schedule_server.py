@@ -30,16 +30,15 @@ class ScheduleServer(Actor[OptimizationAsked, OptimizationAnswered]):
         self.scheduler = Scheduler()
 
     def on(self, message: OptimizationAsked) -> Iterator[OptimizationAnswered]:
-        code, answer = 200, b""
+        outcome, answer = "answered", b""
         try:
             solved = self.scheduler.solve(read_request(message.body))
             answer = msgspec.json.encode(solved.answer)
         except BadRequestError as error:
-            code = 400
+            outcome = "refused"
             answer = msgspec.json.encode({"message": error.message, "details": error.details})
         except (SolveFailedError, ArithmeticError, LookupError, TypeError, ValueError) as error:
-            code = 500
+            outcome = "failed"
             answer = msgspec.json.encode({"message": f"Optimization failed: {error}"})
-        yield OptimizationAnswered(
-            at=message.at, number=message.number, code=code, body=answer.decode()
-        )
+        body = answer.decode()
+        yield OptimizationAnswered(message.at, id=message.id, outcome=outcome, body=body)

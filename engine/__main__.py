@@ -25,7 +25,7 @@ from engine.shell import (
 ENDING = (signal.SIGTERM, signal.SIGINT)
 
 a_port = click.IntRange(1, 65535)
-FROM_THE_LAB = ("bench", "twin")
+FROM_THE_LAB = ("bench", "replay", "twin")
 
 
 class Door(click.Group):
@@ -191,7 +191,7 @@ def live(
 @click.option("--seed", type=int, default=1, show_default=True)
 @data_option
 def demo(port: int, evcc_port: int, speed: float, seed: int, data: Path | None) -> None:
-    """A pretend home, the live controller and the page; no hardware.
+    """A pretend home, the controller and the page; no hardware.
 
     Starts in control (`on`). Never reaches anything but this machine.
 
@@ -349,38 +349,6 @@ def simulate(
         answer(result, [f"{key:>16}  {value}" for key, value in asdict(result).items()], as_json)
         if interrupted():
             fail(f"interrupted after {result.days:.3f} days", INTERRUPTED)
-
-
-@main.command()
-@click.argument("journal", type=click.Path(path_type=Path))
-@click.option("--from", "since", help="ISO time (UTC where no zone is given): compare from here.")
-@click.option("--to", "until", help="ISO time: stop after it.")
-@click.option("--actor", help="Only this actor.")
-@as_json
-def replay(
-    journal: Path, since: str | None, until: str | None, actor: str | None, as_json: bool
-) -> None:
-    """Feed every actor what it heard; it must say the same again.
-
-    JOURNAL is a .db or an exported .jsonl; it is never changed, and nothing outside is reached.
-    Exit 1 when anything diverged, with the first divergence.
-
-    Example: smartload replay day.jsonl --json
-    """
-    from engine.journal import JournalError
-    from sim.replay import replay as replay_file
-
-    try:
-        report = replay_file(journal, since=since, until=until, actor=actor)
-    except JournalError as error:
-        fail(f"{journal}: {f'{error}'.removeprefix(f'{journal}: ')}", WRONG_USE)
-    lines = [f"{report.heard} heard, {report.said} said, {report.diverged} diverged"]
-    if report.first_divergence is not None:
-        first = report.first_divergence
-        lines += [f"first: n={first.n} {first.at} {first.actor}", f"  heard    {first.heard!r}"]
-        lines += [f"  recorded {first.recorded!r}", f"  replayed {first.replayed!r}"]
-    answer(report, lines, as_json)
-    sys.exit(SAYS_NO if report.diverged else 0)
 
 
 @main.command()

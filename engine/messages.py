@@ -336,18 +336,18 @@ class EstateRead(Message, frozen=True):
 class OptimizationAsked(Message, frozen=True):
     """Someone asked by evcc's optimizer protocol: the body as it came, and nothing of its headers.
 
-    `number` tells the answers to several apart.
+    `id` tells the answers to several apart.
     """
 
-    number: int
+    id: int
     body: str
 
 
 class OptimizationAnswered(Message, frozen=True):
-    """The answer to that number: an HTTP status and a body of JSON."""
+    """The answer to that id, in JSON. `outcome` is `answered`, `refused` or `failed`."""
 
-    number: int
-    code: int
+    id: int
+    outcome: str
     body: str
 
 

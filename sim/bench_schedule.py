@@ -8,7 +8,7 @@ from typing import Any
 from actors.charge_request import read_request
 from actors.charge_schedule import Scheduler
 from sim.schedule_requests import home_request
-from sim.schedule_yardstick import Rows, written
+from sim.schedule_yardstick import INF, Rows, written
 
 CBC_LIMIT_S = 10.0
 """evcc's own limit."""
@@ -23,17 +23,18 @@ def solve_by_cbc(request: dict[str, Any], limit_s: float = CBC_LIMIT_S) -> float
     problem = pulp.LpProblem("schedule", pulp.LpMaximize)
     x = [
         pulp.LpVariable(
-            f"x{k}", low, None if high == float("inf") else high, "Integer" if whole else "Continuous"
+            f"x{k}", low, None if high == INF else high, "Integer" if whole else "Continuous"
         )
         for k, (low, high, whole) in enumerate(zip(m.lower, m.upper, m.whole, strict=True))
     ]
-    scale = 1e6 / max(1e-12, max(map(abs, m.gain)))
-    problem += pulp.LpAffineExpression((x[k], gain * scale) for k, gain in enumerate(m.gain) if gain)
+    scale = 1e6 / max(1e-12, *map(abs, m.gain))
+    gains = ((x[k], gain * scale) for k, gain in enumerate(m.gain) if gain)
+    problem += pulp.LpAffineExpression(gains)
     for terms, least, most in zip(m.rows, m.at_least, m.at_most, strict=True):
         row = pulp.LpAffineExpression((x[k], value) for k, value in terms.items())
         if least == most:
             problem += row == least
-        elif least > -float("inf"):
+        elif least > -INF:
             problem += row >= least
         else:
             problem += row <= most

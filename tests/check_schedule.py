@@ -49,13 +49,7 @@ def check(request: dict[str, Any], answer: dict[str, Any]) -> Checked:
             _limit(f"{t}: import", within[t], n_over[t], p_imp * h, broken)
         if p_exp is not None:
             _limit(f"{t}: export", e[t], e_over[t], p_exp * h, broken)
-        up = answer["flow_direction"][t]
-        if up not in (0, 1):
-            say(f"{t}: direction {up}")
-        if up and within[t] > TINY_WH:
-            say(f"{t}: imports while the direction is export")
-        if not up and e[t] > TINY_WH:
-            say(f"{t}: exports while the direction is import")
+        _direction(t, answer["flow_direction"][t], within[t], e[t], broken)
         money = -(within[t] + n_over[t]) * series["p_N"][t] + e[t] * series["p_E"][t]
         value, reported = value + money, reported + money
         if rates.rate is None:
@@ -70,11 +64,21 @@ def check(request: dict[str, Any], answer: dict[str, Any]) -> Checked:
     for i, (battery, found) in enumerate(
         zip(request["batteries"], answer["batteries"], strict=True)
     ):
-        name = f"battery {i}"
-        gain, spoken = _battery(request, battery, found, answer["flow_direction"], name, broken)
+        told: list[str] = []
+        gain, spoken = _battery(request, battery, found, answer["flow_direction"], told)
+        broken += [f"battery {i}, {text}" for text in told]
         value, reported = value + gain, reported + spoken
     _flags(answer, n_over, e_over, reported, broken)
     return Checked(value, reported, tuple(broken))
+
+
+def _direction(t: int, up: Any, bought: float, sold: float, broken: list[str]) -> None:
+    if up not in (0, 1):
+        broken.append(f"{t}: direction {up}")
+    if up and bought > TINY_WH:
+        broken.append(f"{t}: imports while the direction is export")
+    if not up and sold > TINY_WH:
+        broken.append(f"{t}: exports while the direction is import")
 
 
 def _limit(name: str, part: float, over: float, most: float, broken: list[str]) -> None:
@@ -106,7 +110,6 @@ def _battery(
     battery: dict[str, Any],
     found: dict[str, Any],
     up: list[int],
-    name: str,
     broken: list[str],
 ) -> tuple[float, float]:
     series, base = request["time_series"], Rates.of(request).base
@@ -116,7 +119,7 @@ def _battery(
     c, d, s = found["charging_power"], found["discharging_power"], found["state_of_charge"]
     before, value = battery["s_initial"], 0.0
     for t, dt in enumerate(series["dt"]):
-        h, say = dt / 3600, lambda text, t=t: broken.append(f"{name}, {t}: {text}")
+        h, say = dt / 3600, lambda text, t=t: broken.append(f"{t}: {text}")
         if min(c[t], d[t]) < 0 or not -TINY_WH <= s[t] <= capacity + TINY_WH:
             say(f"charge {c[t]:g}, discharge {d[t]:g}, stored {s[t]:g} of {capacity:g} Wh")
         if c[t] > battery["c_max"] * h + TINY_WH or d[t] > battery["d_max"] * h + TINY_WH:

@@ -42,7 +42,8 @@ def request(*batteries: dict[str, Any], slots: int = 6, **changes: Any) -> dict[
         "p_N": [0.0003] * slots,
         "p_E": [0.0001] * slots,
     }
-    found: dict[str, Any] = {"batteries": list(batteries) or [battery()], "eta_c": 0.9, "eta_d": 0.9}
+    own = list(batteries) or [battery()]
+    found: dict[str, Any] = {"batteries": own, "eta_c": 0.9, "eta_d": 0.9}
     for name, value in changes.items():
         (series if name in {*series, "gt_add"} else found)[name] = value
     return found | {"time_series": series}

@@ -16,8 +16,8 @@ def refused(asked: Any) -> BadRequestError:
 
 
 def test_what_is_left_out_has_evccs_defaults() -> None:
-    asked = request({key: 1 for key in ("s_min", "c_min", "p_a")} | {
-        "s_max": 8000, "s_initial": 500, "c_max": 3000, "d_max": 2000})  # fmt: skip
+    own = {"s_max": 8000, "s_initial": 500, "c_max": 3000, "d_max": 2000}
+    asked = request(own | dict.fromkeys(("s_min", "c_min", "p_a"), 1))
     del asked["eta_c"], asked["eta_d"]
     read = read_request(json.dumps(asked))
     (one,) = read.batteries

@@ -36,7 +36,7 @@ TOKEN = "sponsor-token-of-somebody"
 def said(body: str) -> OptimizationAnswered:
     server = ScheduleServer()
     server.scheduler = SCHEDULER
-    (answer,) = server.on(OptimizationAsked(NOW, number=7, body=body))
+    (answer,) = server.on(OptimizationAsked(NOW, id=7, body=body))
     return answer
 
 
@@ -47,13 +47,13 @@ def test_a_request_is_answered_with_its_schedule() -> None:
     asked = json.dumps(request(car()))
     best = SCHEDULER.solve(read_request(asked)).answer
     body = msgspec.json.encode(best).decode()
-    assert said(asked) == OptimizationAnswered(NOW, number=7, code=200, body=body)
+    assert said(asked) == OptimizationAnswered(NOW, id=7, outcome="answered", body=body)
 
 
 def test_a_bad_request_is_answered_with_what_is_wrong() -> None:
     body = '{"message":"Input payload validation failed","details":{"batteries":"\'batteries\' is'
     body += ' a required property","time_series":"\'time_series\' is a required property"}}'
-    assert said("{}") == OptimizationAnswered(NOW, number=7, code=400, body=body)
+    assert said("{}") == OptimizationAnswered(NOW, id=7, outcome="refused", body=body)
 
 
 def test_a_solver_that_fails_is_an_answer_and_no_failure_of_ours(
@@ -64,12 +64,14 @@ def test_a_solver_that_fails_is_an_answer_and_no_failure_of_ours(
 
     server = ScheduleServer()
     monkeypatch.setattr(server.scheduler, "solve", fail)
-    (answer,) = server.on(OptimizationAsked(NOW, number=1, body=json.dumps(request())))
-    assert (answer.code, answer.body) == (500, '{"message":"Optimization failed: Unknown"}')
+    (answer,) = server.on(OptimizationAsked(NOW, id=1, body=json.dumps(request())))
+    assert (answer.outcome, answer.body) == ("failed", '{"message":"Optimization failed: Unknown"}')
 
 
 def test_it_remembers_nothing() -> None:
-    assert said(json.dumps(request())) and ScheduleServer().snapshot() == b"{}"
+    server = ScheduleServer()
+    list(server.on(OptimizationAsked(NOW, id=1, body="{}")))
+    assert server.snapshot() == b"{}"
 
 
 # --- evcc's client is Go: every number of its type, nothing null ----------------------------------
@@ -194,7 +196,7 @@ class Silent:
 
     def answer(self, asked: OptimizationAsked) -> None:
         body = f'{{"number": "{asked.body}"}}'
-        list(self.desk.on(OptimizationAnswered(NOW, number=asked.number, code=200, body=body)))
+        list(self.desk.on(OptimizationAnswered(NOW, id=asked.id, outcome="answered", body=body)))
 
 
 def test_four_wait_at_once_each_gets_its_own_answer_and_a_fifth_is_sent_away() -> None:

@@ -18,7 +18,8 @@ from tests.make_live import (
     writes_of,
 )
 
-COMMANDS = ("bench", "check", "demo", "export", "replay", "run", "simulate", "soc", "twin", "why")
+COMMANDS = ("bench", "check", "demo", "export", "replay", "run",
+            "serve-optimizer", "simulate", "soc", "twin", "why")  # fmt: skip
 RESULT_KEYS = [
     "scenario", "days", "seed", "cost_eur", "wear_eur", "import_kwh", "export_kwh",
     "shortfall_kwh", "plans", "ticks", "mode_changes", "solver_s", "wall_s", "journal_sha256",

@@ -22,6 +22,7 @@ PATIENCE_S = 85.0
 RETRY_AFTER_S = 5
 SCHEDULE, HEALTH = "/optimize/charge-schedule", "/optimize/health"
 HEALTHY = b'{"status":"healthy","message":"SmartLoad answers evcc\'s optimizer protocol"}'
+CODES = {"answered": 200, "refused": 400, "failed": 500}
 WARM_UP = """{"batteries": [{"s_min": 0, "s_max": 5000, "s_initial": 2500, "c_min": 0,
 "c_max": 3000, "d_max": 3000, "p_a": 0.0002}], "time_series": {"dt": [900], "gt": [100],
 "ft": [0], "p_N": [0.0003], "p_E": [0.0001]}}"""
@@ -43,7 +44,7 @@ class OptimizerDesk(Port[OptimizationAnswered, OptimizationAsked]):
         self._waiting: dict[int, Future[OptimizationAnswered]] = {}
 
     def on(self, message: OptimizationAnswered) -> Iterator[OptimizationAsked]:
-        waiting = self._waiting.pop(message.number, None)
+        waiting = self._waiting.pop(message.id, None)
         if waiting is not None:
             waiting.set_result(message)
         yield from ()
@@ -55,7 +56,7 @@ class OptimizerDesk(Port[OptimizationAnswered, OptimizationAsked]):
         number = next(self._numbers)
         try:
             waiting = self._waiting[number] = Future()
-            self.tell(OptimizationAsked(at=self._clock.now(), number=number, body=body))
+            self.tell(OptimizationAsked(at=self._clock.now(), id=number, body=body))
             return waiting.result(patience_s)
         finally:
             self._waiting.pop(number, None)
@@ -91,7 +92,7 @@ def answer_optimizer(app: Flask, desk: OptimizerDesk) -> None:
             return response
         except TimeoutError:
             return _json(b'{"message":"Optimization failed: no answer in time"}', 500)
-        return _json(answer.body.encode(), answer.code)
+        return _json(answer.body.encode(), CODES[answer.outcome])
 
     @app.get(HEALTH)
     def optimizer_health() -> Response:
