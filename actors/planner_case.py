@@ -13,8 +13,6 @@ from actors.planner_report import EXPORT_LIMIT_EUR_KWH, IMPORT_LIMIT_FACTOR
 TINY_KWH = 1e-6
 TIE_EUR_KWH = 4e-5
 """Costs rise by this much over the horizon: early wins a tie, for less than 0.2 ct in all."""
-ASSUMED_EUR_KWH = 0.015
-"""A car rather takes energy at a price that is known than at the same one that is only assumed."""
 CHEAP_SHARE = 5e-4
 """A car costs this share of the tariff even where the battery feeds it: of equal slots the cheap
 ones, where it is cheap too to be wrong about the load until then."""
@@ -101,7 +99,7 @@ def case_of(problem: Problem, grid: Grid, prices: Prices) -> Case:
         "grid_export_max": surplus,
     }
     cars_max = zero
-    dearer = CHEAP_SHARE * prices.buy + ASSUMED_EUR_KWH * np.array(prices.assumed)
+    dearer = CHEAP_SHARE * prices.buy
     for k, car in enumerate(problem.cars):
         most = car.max_kw * open_hours(car, grid)
         most = np.where(permitted[k], most, np.minimum(most, np.maximum(surplus, draws[k])))
