@@ -13,13 +13,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from actors.planner import BUDGET, CENT, Planner, Solved
+from actors.planner import CENT, Planner, Solved
 from actors.planner_case import Case, case_of, structure_of
 from actors.planner_milp import EXACT, monolith, solve_monolith, write_mps
 from actors.planner_model import MONEY_SCALE, Array, Structure, write_model
 from actors.planner_problem import Problem, grid_of, prices_of
 from actors.planner_rules import PlanRules
-from actors.planner_search import search
 from actors.planner_solver import FastProgram, Meter, PublicProgram, SolveFailedError
 from sim.plan_problems import Kind, drawn, rolling
 
@@ -226,10 +225,9 @@ def write_instance(folder: Path, name: str, milp: Any, solved: Solved, **more: A
 
 
 class Losses(NamedTuple):
-    """In ct, of the plan and of the search before ties, and the certificates of the plans."""
+    """In ct, of plans against the best there is, and their certificates."""
 
     plan: list[float]
-    search: list[float]
     certificate: list[float]
     unproven: int
     """So many monoliths ended by time: the loss is against what they found."""
@@ -238,19 +236,17 @@ class Losses(NamedTuple):
 
 def losses(count: int, dump: Path | None = None) -> Losses:
     """What drawn plans cost beyond the best there is, by the monolith."""
-    found = Losses([], [], [], 0, "")
+    found = Losses([], [], 0, "")
     named = [drawn(seed, slots) for seed in range(count // len(SLOTS)) for slots in SLOTS]
     planner = Planner()
     for (name, problem), one in zip(named, _cases(one for _, one in named), strict=True):
         milp = monolith(one.program, one.rules)
-        searched = search(one.program, one.rules, BUDGET)
         solved = planner.solve(problem)
         exact = solve_monolith(milp, PROOF_GAP, PROOF_S, EXACT)
         loss = (solved.found.value - exact.value) / CENT
         if not found.plan or loss > max(found.plan):
             found = found._replace(worst=name)
         found.plan.append(loss)
-        found.search.append((searched.value - exact.value) / CENT)
         found.certificate.append(solved.found.gap / CENT)
         found = found._replace(
             unproven=found.unproven + (exact.value - exact.bound > 10 * PROOF_GAP)
@@ -317,7 +313,7 @@ def bench_plan(
     `lp_ratio`: a re-plan of the linear program, from the last one's basis, over raw HiGHS that is
     kept warm. `milp_speedup`: the whole problem as one MILP to 0.5 ct (HiGHS alone, without the
     building) over `Planner.solve` with ties and prices. `loss_ct`: plans against that MILP
-    solved to the end; `loss_search_ct` before ties. `plan_ms`: `Planner.make_plan`.
+    solved to the end, which is also free to sell and buy back. `plan_ms`: `Planner.make_plan`.
     """
     if dump is not None:
         dump.mkdir(parents=True, exist_ok=True)
@@ -345,8 +341,6 @@ def bench_plan(
         "unanswered": unanswered,
         "loss_ct_p95": _quantile(lost.plan, 0.95),
         "loss_ct_max": _quantile(lost.plan, 1.0),
-        "loss_search_ct_p95": _quantile(lost.search, 0.95),
-        "loss_search_ct_max": _quantile(lost.search, 1.0),
         "loss_worst": lost.worst,
         "certificate_ct_p50": _quantile(lost.certificate, 0.5),
         "certificate_ct_max": _quantile(lost.certificate, 1.0),

@@ -45,7 +45,7 @@ def test_drawn_questions_are_of_every_sort() -> None:
     assert any(one is not None and one - at < end for one, at in leaves)
     negative = [p for name, p in found if "negative" in name]
     below = [min(one for one in p.import_eur_kwh if one is not None) < 0 for p in negative]
-    assert sum(below) >= len(below) / 2  # not every day has such a noon
+    assert sum(below) >= len(below) / 3  # not every day has such a noon
 
 
 def test_prices_are_known_as_far_as_they_are_published() -> None:
@@ -102,12 +102,11 @@ def test_other_answers_to_the_same_data_are_an_error(monkeypatch: pytest.MonkeyP
 def test_losses_are_against_a_proof(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench_plan, "SLOTS", (32, 48))
     found = losses(4)
-    assert len(found.plan) == len(found.search) == len(found.certificate) == 4
+    assert len(found.plan) == len(found.certificate) == 4
     assert found.unproven == 0
     assert found.worst in {drawn(seed, slots)[0] for seed in range(2) for slots in (32, 48)}
-    for plan, search, certificate in zip(found.plan, found.search, found.certificate, strict=True):
-        assert -0.01 <= search <= plan + 1e-6
-        assert plan <= certificate + 0.01
+    for plan, certificate in zip(found.plan, found.certificate, strict=True):
+        assert -0.01 <= plan <= certificate + 0.01
 
 
 def test_plans_are_counted_and_the_slowest_is_named() -> None:

@@ -116,8 +116,9 @@ def test_inv_09_inv_11_inv_13_no_way_is_cheaper(problem: Problem) -> None:
     oracle = Oracle(problem)
     best = oracle.best()
     case, program, rules = loaded(problem)
+    root = (program.lower.copy(), program.upper.copy())
     found = search(program, rules, BUDGET)
-    calm = calmed(case, program, rules, found)
+    calm = calmed(case, program, rules, found, root)
     for one, more_eur in ((found, 0.0), (calm, ALLOWED / MONEY_SCALE)):
         flows = flows_of(oracle, program, one)
         assert oracle.wrong_kwh(flows) < 1e-5

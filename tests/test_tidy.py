@@ -33,7 +33,7 @@ PACKAGES = {
     "numpy": ("actors", "sim"),
     "scipy": ("actors/planner", "actors/charge"),
     "cvxpy": ("actors/planner", "actors/charge"),
-    "highspy": ("actors/planner", "actors/charge"),
+    "highspy": ("actors/planner", "actors/charge", "sim/bench_plan.py"),
     "pulp": ("sim/bench_schedule.py",),
     "gymnasium": ("sim",),
     "flask": ("web",),
