@@ -96,17 +96,26 @@ class Planner:
             raise NoPricesError("no import price is known")
         case = case_of(problem, grid, prices)
         program = self._program(structure_of(problem))
-        program.load(case.data)
-        _buy_or_sell(case, program)
-        rules = PlanRules(case, program.columns)
-        root = (program.lower.copy(), program.upper.copy())
-        found = calmed(case, program, rules, search(program, rules, budget), root)
+        try:
+            found = _found(case, program, budget, directions=True)
+        except SolveFailedError:  # what was decided first left no way
+            found = _found(case, program, budget, directions=False)
         everything = np.arange(len(found.x))
         program.bound(everything, found.lower, found.upper)
         program.run()
         stored = -program.slopes("start")[0] / MONEY_SCALE if problem.store else None
         values = {name: found.x[at] for name, at in program.columns.items()}
         return Solved(case, found, values, stored, _worth(case, program, values))
+
+
+def _found(case: Case, program: Program, budget: Budget, *, directions: bool) -> Searched:
+    """The best solution; `directions`: whether to buy or to sell is decided first."""
+    program.load(case.data)
+    if directions:
+        _buy_or_sell(case, program)
+    rules = PlanRules(case, program.columns)
+    root = (program.lower.copy(), program.upper.copy())
+    return calmed(case, program, rules, search(program, rules, budget), root)
 
 
 def _buy_or_sell(case: Case, program: Program) -> None:
@@ -122,9 +131,10 @@ def _buy_or_sell(case: Case, program: Program) -> None:
     program.cost(at["grid_export"], np.where(dear, -MONEY_SCALE * case.prices.buy + 1e-3, true))
     if program.run() is None:
         raise SolveFailedError("the relaxed program has no solution")
-    sells = dear & (program.x[at["grid_export"]] - program.x[at["grid_import"]] > TINY_KWH)
+    net = program.x[at["grid_export"]] - program.x[at["grid_import"]]
     program.cost(at["grid_export"], true)
-    none = np.concatenate([at["grid_import"][sells], at["grid_export"][dear & ~sells]])
+    sells, buys = dear & (net > TINY_KWH), dear & (net < -TINY_KWH)  # else it stays open
+    none = np.concatenate([at["grid_import"][sells], at["grid_export"][buys]])
     program.bound(none, np.zeros(len(none)), np.zeros(len(none)))
 
 
@@ -146,17 +156,21 @@ def _worth(case: Case, program: Program, values: dict[str, Array]) -> Array:
     return np.where(bought & case.permitted, np.maximum(worth, case.prices.buy), worth)
 
 
+def _clean(kwh: Array) -> Array:
+    return np.where(kwh > TINY_KWH, kwh, 0.0)
+
+
 def _flows(solved: Solved) -> Flows:
     """The solution for people: clean of noise, prices in EUR."""
     case, values = solved.case, solved.values
     none = np.zeros(len(case.grid.starts))
     store = case.problem.store
     return Flows(
-        charge_kwh=np.maximum(values.get("charge", none), 0.0),
-        discharge_kwh=np.maximum(values.get("discharge", none), 0.0),
+        charge_kwh=_clean(values.get("charge", none)),
+        discharge_kwh=_clean(values.get("discharge", none)),
         stored_kwh=values["stored"] if store else none,
         stored_value=none if solved.stored_value is None else solved.stored_value,
-        cars_kwh=np.maximum(_cars(case, values), 0.0),
+        cars_kwh=_clean(_cars(case, values)),
         cars_value=solved.worth,
         deadlines=case.deadlines,
         end_value=case.end_value,

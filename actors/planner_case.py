@@ -11,6 +11,8 @@ from actors.planner_problem import CarNeed, Grid, Prices, Problem, Store, open_h
 from actors.planner_report import EXPORT_LIMIT_EUR_KWH, IMPORT_LIMIT_FACTOR
 
 TINY_KWH = 1e-6
+CRUMB_KWH = 1e-4
+"""A car that needs less needs nothing."""
 TIE_EUR_KWH = 4e-5
 """Costs rise by this much over the horizon: early wins a tie, for less than 0.2 ct in all."""
 CHEAP_SHARE = 5e-4
@@ -109,7 +111,7 @@ def case_of(problem: Problem, grid: Grid, prices: Prices) -> Case:
             f"car{k}_min": zero,
             f"car{k}_max": most,
             f"car{k}_beyond": _beyond(surplus, draws[k]),
-            f"car{k}_need": max(0.0, car.need_kwh),
+            f"car{k}_need": car.need_kwh if car.need_kwh > CRUMB_KWH else 0.0,
         }
     end = _add_store(data, problem, grid, prices, cars_max)
     _add_limits(data, problem, hours, surplus)

@@ -62,8 +62,6 @@ def write_model(shape: Structure) -> Model:
     rows: list[Any] = []
     costs: list[Any] = []
     free_above = {"below", "above", "import_over"}
-    if not shape.limits:
-        free_above.add("grid_import")
     for name in names:
         p[f"{name}_cost"] = cp.Parameter(n, name=f"{name}_cost")
         costs.append(p[f"{name}_cost"] @ v[name])

@@ -12,6 +12,8 @@ from actors.planner_model import Array, Ints
 from actors.planner_solver import Program, SolveFailedError
 
 DEPTH = 4000
+HOPELESS = 4
+"""So many times the most work without any solution: then there is none to be had."""
 CLOSE = 1e-9
 
 
@@ -108,7 +110,7 @@ class _Search:
     def ends(self) -> bool:
         """Whether it is good enough for the work it took."""
         if self.best is None:
-            return False
+            return self.program.work >= HOPELESS * self.budget.most_work
         gap, work, budget = self.gap, self.program.work, self.budget
         if gap <= budget.good or work >= budget.most_work:
             return True
@@ -116,8 +118,9 @@ class _Search:
 
     def from_root(self, value: float, order: int) -> None:
         """Down from the root, in one of the orders."""
-        self._go_to(())
-        self.program.run()
+        if self._at:
+            self._go_to(())
+            self.program.run()
         self.dive(_Node(value, 0, ()), order)
 
     def aside(self, value: float, order: int, ways: tuple[Way, ...] = ()) -> None:
