@@ -101,6 +101,8 @@ class Desk(Value, frozen=True):
     limit_soc: Held
     limit_energy: Held
     edge_at: Utc | None = None
+    edge_mode: Setting | None = None
+    """The mode that the reading of `edge_at` showed."""
     human: Human | None = None
     returns_to: str | None = None
     """The mode that evcc gave the loadpoint at the last unplugging."""

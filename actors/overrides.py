@@ -21,6 +21,8 @@ EVCC_STARTS = timedelta(seconds=60)
 """So long after a restart a value that evcc's rules can give may be evcc's own doing."""
 EVCC_RULES = timedelta(seconds=10)
 """evcc's connect rule acts in the cycle that first shows the car; a reading may fall into it."""
+DETECTS = timedelta(minutes=10)
+"""So long evcc looks for the name of a car that came, at least."""
 TELLS_MODE = (0, 312)
 """From this version on evcc tells the mode of each car."""
 SESSION_STEP_KWH = 0.01
@@ -33,7 +35,8 @@ class EvccRules(Value, frozen=True):
 
     `restarted_at`: the first reading after a restart, `recalls_from` how old a setting may be that
     it brought back. `vehicle_mode` is the mode of the car that is there, `vehicle_known` False
-    where evcc does not tell whether it has one, `car_modes` those of all cars.
+    where evcc does not tell whether it has one, `car_modes` those of all cars. `looked_at`: when
+    the reading before this one was there.
     """
 
     restarted_at: Utc | None = None
@@ -41,6 +44,7 @@ class EvccRules(Value, frozen=True):
     vehicle_mode: str | None = None
     vehicle_known: bool = False
     car_modes: tuple[str, ...] = ()
+    looked_at: Utc | None = None
 
 
 def rules_of(
@@ -68,6 +72,7 @@ def rules_of(
         vehicle_mode=None if mode is None else str(mode),
         vehicle_known=mode is not None or _tells_mode(site, vehicle),
         car_modes=tuple(str(one.mode) for one in site.vehicles if one.mode is not None),
+        looked_at=looked_at,
     )
 
 
@@ -150,28 +155,35 @@ def read(desk: Desk | None, lp: Loadpoint, at: datetime, rules: EvccRules, actin
     edge = desk.connected != lp.connected or desk.vehicle != lp.vehicle
     edge_at = at if edge else desk.edge_at
     excuses = tuple(_excuses(desk, lp, at, edge_at, rules))
-    left = desk.connected and not lp.connected
+    # before its first cycle an evcc that was started anew only does not know of a car yet
+    stays = lp.connected or rules.restarted_at == at
+    left = desk.connected and not stays
     came = lp.connected and not desk.connected
-    # a car that came has its own mode by now: that is what a human's touch replaced
-    stood = rules.vehicle_mode if came else None
+    # what a car that came has brought by now, or found: that is what a human's touch replaced
+    stood = (rules.vehicle_mode or desk.returns_to) if came else None
+    given = rules.vehicle_mode if lp.connected and desk.vehicle != lp.vehicle else None
     desk = replace(
         desk,
         connected=lp.connected,
         vehicle=lp.vehicle,
         edge_at=edge_at,
-        human=desk.human if lp.connected else None,
+        edge_mode=lp.mode.value if edge else desk.edge_mode,
+        human=desk.human if stays else None,
         returns_to=lp.mode.value if left else desk.returns_to,
     )
     for setting, value in zip(SETTINGS, values, strict=True):
         before = desk.held(setting)
-        held, changed = _read_one(before, value, at, excuses, setting)
+        held, changed = _read_one(before, value, at, excuses, setting, looked_at=rules.looked_at)
+        if setting == "mode" and given is not None and not changed:
+            changed = _set_back(before, value, given, excuses, rules.looked_at)
+            stood = None if changed else stood
         held = _remembering(held, before, at)
         by_human = changed and acting and lp.connected
         if setting == "mode":
             desk = _judge_mode(desk, held, lp.mode, at, by_human=by_human, stood=stood)
         else:
             theirs = by_human and before.ours is not None
-            keep = held.human and lp.connected
+            keep = held.human and stays
             desk = desk.holding(setting, replace(held, human=theirs or keep))
     return desk
 
@@ -210,7 +222,12 @@ def _excuses(
     """What of evcc's own rules may explain a new value at `at`. `desk`: before the reading."""
     tells = rules.vehicle_known or lp.vehicle is None
     if edge_at is not None and at - edge_at <= EVCC_RULES:
-        yield _edge(desk, lp, rules, tells)
+        if at == edge_at:
+            done = _removed(desk, lp, at, rules)
+        else:  # evcc's rule acts once: here it had acted by the reading that showed the edge
+            done = tells and (lp.vehicle is None or desk.edge_mode == rules.vehicle_mode)
+        if not (lp.connected and done):
+            yield _edge(desk, lp, rules, tells)
     restarted_at = rules.restarted_at
     if restarted_at is None or at - restarted_at > EVCC_STARTS:
         return
@@ -229,6 +246,16 @@ def _excuses(
     )
 
 
+def _removed(desk: Desk, lp: Loadpoint, at: datetime, rules: EvccRules) -> bool:
+    """Whether a human took the car's name away, or another loadpoint took it: the mode stays.
+
+    After a plug evcc would still look for the name of the car that is there.
+    """
+    nameless = desk.vehicle is not None and lp.vehicle is None and not lp.detecting
+    looked_at = rules.looked_at
+    return desk.connected and nameless and looked_at is not None and at - looked_at < DETECTS
+
+
 def _edge(desk: Desk, lp: Loadpoint, rules: EvccRules, tells: bool) -> _Excuse:
     """What a car that came, went or became another one explains."""
     if not lp.connected:
@@ -242,13 +269,39 @@ def _edge(desk: Desk, lp: Loadpoint, rules: EvccRules, tells: bool) -> _Excuse:
     return _Excuse("edge", (rules.vehicle_mode, desk.returns_to if swapped else None, *cars))
 
 
+def _set_back(
+    held: Held,
+    value: Setting,
+    given: Setting,
+    excuses: tuple[_Excuse, ...],
+    looked_at: datetime | None,
+) -> bool:
+    """Whether a mode that looks unchanged was set again after a car had brought its own, `given`.
+
+    By somebody else, that is: an order of ours was neither confirmed since nor is it under way.
+    """
+    if same(value, given) or held.order is not None or looked_at is None:
+        return False
+    if held.ours_at is not None and held.ours_at >= looked_at:
+        return False
+    return not any(one.rule == "restart" and one.explains("mode", held, value) for one in excuses)
+
+
 def _read_one(
-    held: Held, value: Setting, at: datetime, excuses: tuple[_Excuse, ...], setting: str
+    held: Held,
+    value: Setting,
+    at: datetime,
+    excuses: tuple[_Excuse, ...],
+    setting: str,
+    *,
+    looked_at: datetime | None,
 ) -> tuple[Held, bool]:
     """The setting after a reading, and whether neither we nor evcc explain its value."""
     if same(value, held.present):
         return replace(held, seen=value), False
-    if held.ours_at is not None and at <= held.ours_at + READ_LAG:
+    # one that was asked for after another had come with our write confirmed was not under way
+    asked_before = looked_at is None or held.ours_at is None or looked_at < held.ours_at
+    if held.ours_at is not None and at <= held.ours_at + READ_LAG and asked_before:
         return held, False
     if held.order is not None and same(value, held.order.value) and at - held.order.at <= LANDS:
         # the answer was lost, the write was not
@@ -289,7 +342,8 @@ def _judge_mode(
     human = desk.human
     if by_human:
         first = human.before if human else stood or desk.mode.present
-        human = None if same(mode.value, first) else Human(mode, first, at)
+        back = human is not None and same(mode.value, first)
+        human = None if back else Human(mode, first, at)
     elif human is not None and not same(held.present, human.mode.value):
         human = None
     return replace(desk, mode=held, human=human)

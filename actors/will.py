@@ -97,7 +97,7 @@ def _of_loadpoint(
             given |= _given(desk, setting, now)
     plan: list[Bequest] = []
     if turn is not None and turn.departure is not None:
-        why = Why("car_deadline", (("departure_at", turn.departure.isoformat()),))
+        why = Why("will_departure", (("departure_at", turn.departure.isoformat()),))
         vehicle = find(site.vehicles, lp.vehicle) if lp.vehicle else None
         goal = _goal(desk, lp, vehicle, turn, settings)
         if goal is not None and _is_short(lp, turn, settings) and _obeys_limits(lp, vehicle):
@@ -311,7 +311,8 @@ def _ours(trail: _Trail, held: Held) -> Held | None:
         return replace(held, ours=seen, user=user) if willed else None
     was = None if trail.line is None else _number(trail.line, WAS)
     if was is not None and same(seen, was):
-        return replace(held, ours=seen, user=user)  # given back, and lost in a crash of evcc
+        # given back, and lost in a crash of evcc: said on, as no write of this ledger explains it
+        return replace(held, ours=seen, user=user, was=seen)
     match = trail.matching(seen)
     if match is None:
         return None

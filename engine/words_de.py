@@ -124,6 +124,8 @@ SENTENCES: Mapping[str, str] = {
     "limit_of_block": "Ladegrenze für diese Stunden[: {limit_pct}].",
     "limit_of_block_kwh": "Ladegrenze für diese Stunden[: {limit_kwh}].",
     "restore_user": "Deine eigene Einstellung gilt wieder.",
+    "will_departure": "[{vehicle}: ]ohne SmartLoad lädt evcc allein"
+    "[ bis zur Abfahrt {departure_at}].",
     "will_plan_over": "[{vehicle}: ]evccs Plan aus der Zeit ohne SmartLoad wird nicht mehr "
     "gebraucht.",
     "trial": "Diese Einstellung wird erprobt und danach zurückgegeben.",

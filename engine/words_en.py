@@ -123,6 +123,8 @@ SENTENCES: Mapping[str, str] = {
     "limit_of_block": "Charging limit for these hours[: {limit_pct}].",
     "limit_of_block_kwh": "Charging limit for these hours[: {limit_kwh}].",
     "restore_user": "Your own setting holds again.",
+    "will_departure": "[{vehicle}: ]without SmartLoad evcc alone charges"
+    "[ for the departure {departure_at}].",
     "will_plan_over": "[{vehicle}: ]evcc's plan of the time without SmartLoad is no longer needed.",
     "trial": "This setting is being tried and is given back.",
     # troubles

@@ -7,6 +7,10 @@ before the first touch gives the control back. A touch while no car is connected
 A touch is the first one again after a write of ours, an unplugging, a mode of evcc's that a reading
 showed (of one that came and went between two readings nobody knows: the human only put their word
 back), and after the car got what it needed, for that ended the human's mode, written over or not.
+What people set around a plug, between two readings, is held against what the first one showed:
+who sets something while no car is there, and with the car sets it back, has shown nobody a word.
+Who chooses another vehicle before a reading has shown the mode that the first one brought leaves
+that mode standing by their own word: no reading tells it from one that they set.
 """
 
 from bisect import bisect_right
@@ -102,7 +106,20 @@ class Judge:
         last = mine[-1]
         words = [one.value for one in mine if one.who == HUMAN]
         restored = last.who == EVCC and words and words[-1] == last.value
-        return None if last.who in (HUMAN, ASSIGNED) or restored else last
+        left = last.who == EVCC and self._left_standing(last, at)
+        return None if last.who in (HUMAN, ASSIGNED) or restored or left else last
+
+    def _left_standing(self, mode: Change, at: datetime) -> bool:
+        """Whether a human chose another vehicle over this mode before a reading showed it."""
+        k = self.changes.index(mode)
+        shows = next((read for read in self.reads if read.seen > k), None)
+        if mode.setting != "mode" or shows is None or shows.at > at:
+            return False
+        return any(
+            (one.loadpoint, one.setting, one.who) == (mode.loadpoint, "vehicle", HUMAN)
+            and one.value
+            for one in self.changes[k + 1 : shows.seen]
+        )
 
     def _as_read(self, loadpoint: str, setting: str, at: datetime) -> list[Change]:
         """What became of a setting up to `at`, as far as readings could show; see above."""
@@ -143,11 +160,23 @@ class Judge:
             if self._ended(word.get(one.loadpoint), one.at):
                 first.pop(one.loadpoint, None)
             word[one.loadpoint] = one
-            if one.value != first.setdefault(one.loadpoint, one.before):
+            if one.value != first.setdefault(one.loadpoint, self._stood(k, one)):
                 yield from self._mode(k, one)
             else:
                 del first[one.loadpoint]
                 self.not_counted += 1
+
+    def _stood(self, k: int, touch: Change) -> Value:
+        """What stood before a touch; of a car that has just come, what the last reading showed.
+
+        That is so if people alone changed it since.
+        """
+        seen = max((read.seen for read in self.reads if read.seen <= k), default=0)
+        near = [one for one in self.changes[seen:k] if one.loadpoint == touch.loadpoint]
+        came = any(one.setting == CONNECTED and one.value for one in near)
+        since = [one for one in near if one.setting == touch.setting]
+        by_people = bool(since) and all(one.who == HUMAN for one in since)
+        return since[0].before if came and by_people else touch.before
 
     def _was_read(self, k: int, change: Change) -> bool:
         """Whether a reading showed this change before it was replaced."""

@@ -12,7 +12,10 @@ from sim.evcc_routes import Response
 Value = str | float | bool
 HUMAN, OURS, EVCC = "human", "smartload", "evcc"
 ASSIGNED = "assigned"
-"""A mode that came with the vehicle that a human assigned: evcc's rule on a human's word."""
+"""A mode that came with the vehicle that a human assigned: evcc's rule on a human's word.
+
+Also where it is the mode that stood: whoever had set that has replaced it.
+"""
 SETTINGS = ("mode", "limit_soc", "limit_energy")
 CONNECTED = "connected"
 WORDS = {"mode": "/mode/", "limit_soc": "/limitsoc/", "limit_energy": "/limitenergy/"}
@@ -95,8 +98,11 @@ class WatchedEvcc(PretendEvcc):
                 CONNECTED: point.status >= B if known else stood[CONNECTED],
                 "vehicle": "" if point.vehicle is None else point.vehicle.spec.name,
             }
+            assigned = "/vehicle" in path and bool(stood) and stood["vehicle"] != now["vehicle"]
+            brings = point.vehicle.spec.mode if assigned and point.vehicle is not None else None
             for setting, value in now.items():
-                if stood and stood[setting] != value:
+                again = setting == "mode" and brings is not None and brings == value
+                if stood and (stood[setting] != value or again):
                     asked = WORDS.get(setting, "/vehicle") in path
                     by = who if asked else ASSIGNED if "/vehicle" in path else EVCC
                     change = Change(self.now, name, setting, stood[setting], value, by)

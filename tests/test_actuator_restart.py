@@ -214,8 +214,8 @@ def test_who_changes_something_after_the_will_is_a_human(late: bool) -> None:
 
 @EACH_ORDER
 def test_a_now_of_the_will_is_ours_and_ends_with_what_the_user_had(late: bool) -> None:
-    why = Why("car_deadline", (("had", "pv"),))
-    limit = Why("car_deadline", (("had", 0.0),))
+    why = Why("will_departure", (("had", "pv"),))
+    limit = Why("will_departure", (("had", 0.0),))
     will = (
         Bequest("limit_soc", limit, "garage", value=80.0),
         Bequest("mode", why, "garage", value="now"),

@@ -39,7 +39,7 @@ from tests.make_actuator import (
 
 SIX = after(5 * 3600)
 KIA = EvccVehicle("kia", "Kia", capacity_kwh=60.0)
-DEADLINE = Why("car_deadline", (("departure_at", SIX.isoformat()),))
+DEADLINE = Why("will_departure", (("departure_at", SIX.isoformat()),))
 RELEASE = Bequest("battery_mode", RESTORE)
 PLAN = Bequest("plan_soc", DEADLINE, "garage", "kia", 80.0, SIX)
 

@@ -49,7 +49,7 @@ from tests.make_ring import home, local
 from tests.make_will import Deathbed
 
 SIX = after(5 * 3600)
-DEADLINE = Why("car_deadline", (("departure_at", SIX.isoformat()),))
+DEADLINE = Why("will_departure", (("departure_at", SIX.isoformat()),))
 LEFT = Bequest("plan_soc", DEADLINE, "garage", "kia", 80.0, SIX)
 LEFT_KWH = Bequest("plan_energy", DEADLINE, "garage", "", 24.0, SIX)
 KIA = EvccVehicle("Kia", "Kia", capacity_kwh=60.0, plan_soc_pct=80.0, plan_at=SIX)

@@ -264,3 +264,96 @@ def test_who_stops_waits_for_no_reading() -> None:
     assert actor.memory.desks[0].mode.ours == "now"
     tell(actor, Tick(after(60)))
     assert ("mode", "pv") in orders(tell(actor, StopAsked(after(61))))
+
+
+# --- a word that looks like no change -------------------------------------------------------------
+
+
+def comes_to(mode: ChargeMode, brings: ChargeMode, shows: ChargeMode) -> Actuator:
+    """`mode` stands while no car is there; one comes and brings a mode, evcc shows another."""
+    actor = actuator(home=home(replace(GONE, mode=mode), brings))
+    tell(
+        actor, state(after(60), home(loadpoint(mode=shows), brings)), plan_of(PV, made_at=after(61))
+    )
+    return actor
+
+
+def test_a_mode_that_is_not_the_cars_own_was_set_again_after_the_car_came() -> None:
+    assert human(comes_to(OFF, NOW, OFF)) is OFF
+    assert human(comes_to(PV, OFF, PV)) is PV
+    assert human(comes_to(OFF, OFF, OFF)) is None
+
+
+def test_inv_41_a_write_of_ours_that_landed_after_the_car_came_is_nobodys_word() -> None:
+    given = Held("now", user="now", ours="pv", ours_at=after(62))
+    desk = Desk("garage", False, None, given, Held(0.0), Held(0.0))
+
+    def reads(looked_s: float) -> Desk:
+        rules = EvccRules(vehicle_mode="now", vehicle_known=True, looked_at=after(looked_s))
+        return read(desk, loadpoint(), after(120), rules, acting=True)
+
+    assert reads(60).human is None
+    word = reads(90).human
+    assert word is not None
+    assert word.mode is PV
+
+
+def test_what_replaces_a_touch_without_a_car_is_held_against_the_default() -> None:
+    """`minpv` was set while no car was there: with one, it is a word like any other."""
+    actor = defaults_to(PV)
+    tell(actor, state(after(300), home(GONE)), state(after(360), home(replace(GONE, mode=MINPV))))
+    tell(actor, state(after(420), home(loadpoint())))
+    assert human(actor) is PV
+    tell(actor, state(after(480), home(loadpoint(mode=MINPV))))
+    assert human(actor) is MINPV
+    tell(actor, state(after(540), home(loadpoint())))
+    assert human(actor) is None
+
+
+@pytest.mark.parametrize(("detecting", "theirs"), [(False, OFF), (True, None)])
+def test_who_takes_a_cars_name_away_changes_no_mode(
+    *, detecting: bool, theirs: ChargeMode | None
+) -> None:
+    """While evcc looks for a name, another car may have come that was unplugged since."""
+    actor = charging()
+    guest = loadpoint(mode=OFF, vehicle=None, vehicle_soc_pct=None, detecting=detecting)
+    tell(actor, state(after(100), home(IN_NOW, OFF)), state(after(160), home(guest, OFF)))
+    assert human(actor) is theirs
+
+
+def test_evccs_rule_acts_once_on_a_car_that_came() -> None:
+    """Its mode was there with the car; seconds later, over ours, it is a word."""
+    actor = actuator(plan_of(NOW, NOW), home=home(GONE, MINPV))
+    said = tell(actor, state(after(60), home(loadpoint(mode=MINPV), MINPV)))
+    confirm(actor, said, after(60.5))
+    confirm(actor, tell(actor, Tick(after(60.6))), after(60.7))
+    assert actor.memory.desks[0].mode.ours == "now"
+    stale = home(loadpoint(mode=MINPV), MINPV)
+    tell(actor, state(after(64), stale))
+    assert human(actor) is None
+    tell(actor, state(after(66), stale))
+    assert human(actor) is MINPV
+
+
+def test_inv_41_only_what_was_asked_for_before_our_write_may_be_stale() -> None:
+    """Readings come one after the other: the second after a write has seen it."""
+    actor = charging()
+    said = tell(actor, plan_of(PV, made_at=after(25), revision=8))
+    confirm(actor, said, after(30))
+    assert actor.memory.desks[0].mode.present == "pv"
+    tell(actor, state(after(33), home(IN_NOW)))
+    assert human(actor) is None
+    tell(actor, state(after(42), home(IN_NOW)))
+    assert human(actor) is NOW
+
+
+def test_a_start_of_evcc_that_has_not_looked_for_the_car_ends_no_word() -> None:
+    actor = defaults_to(PV, state(after(230), home(replace(IN_NOW, mode=OFF))))
+    away = replace(GONE, mode=OFF)
+    said = tell(actor, anew(260, away))
+    assert (human(actor), [one for one in orders(said) if one[0] == "mode"]) == (OFF, [])
+    tell(actor, anew(320, loadpoint(mode=OFF)))
+    assert human(actor) is OFF
+    gone = defaults_to(PV, state(after(230), home(replace(IN_NOW, mode=OFF))))
+    tell(gone, anew(260, away), anew(320, away))
+    assert human(gone) is None

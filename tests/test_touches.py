@@ -127,6 +127,26 @@ def test_a_touch_without_a_car_binds_nobody() -> None:
     assert judge(OFF, came, change(900, OURS, "off", "pv")) == []
 
 
+def test_what_is_set_without_a_car_and_set_back_with_one_is_no_word() -> None:
+    without, back = change(10, HUMAN, "off", "pv"), change(40, HUMAN, "pv", "off")
+    came, ours = change(30, EVCC, False, True, CONNECTED), change(900, OURS, "off", "pv")
+    assert judge(without, came, back, ours, owners=SHOWN) == []
+    # the car's own mode came in between: what follows it is a word
+    brought = change(30, EVCC, "pv", "now")
+    again = change(40, HUMAN, "now", "off")
+    said = judge(without, brought, came, again, ours, owners=SHOWN)
+    assert said == [(OVERWRITTEN, "near a plug")]
+
+
+def test_who_chooses_another_vehicle_leaves_its_mode_by_their_word() -> None:
+    brought, came = change(10, EVCC, "off", "minpv"), change(10, EVCC, False, True, CONNECTED)
+    chosen = change(30, HUMAN, "car-1", "car-2", "vehicle")
+    assert judge(brought, came, chosen, owners=SHOWN) == []
+    late = change(70, HUMAN, "car-1", "car-2", "vehicle")
+    assert [kind for kind, _ in judge(brought, came, owners=SHOWN)] == [FALSE]
+    assert [kind for kind, _ in judge(brought, came, late, owners=SHOWN)] == [FALSE]
+
+
 def test_a_limit_is_never_loosened_and_one_that_replaces_ours_never_touched() -> None:
     theirs = change(30, HUMAN, 0.0, 60.0, "limit_soc")
     tighter, looser = (change(900, OURS, 60.0, pct, "limit_soc") for pct in (50.0, 80.0))
