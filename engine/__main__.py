@@ -271,7 +271,9 @@ def soc(car: str, soc_pct: float, data: Path | None) -> None:
 
 @main.command("serve-optimizer")
 @click.option("--port", type=a_port, default=7050, show_default=True)
-@click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0: for other machines.")
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, help="Who may ask: 127.0.0.1 is this machine."
+)
 def serve_optimizer(port: int, host: str) -> None:
     """Answer evcc's optimizer protocol, and do nothing else.
 

@@ -4,6 +4,7 @@ Same data for all, one thread, instance by instance in turn, so that ratios hold
 """
 
 import json
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -221,7 +222,9 @@ def write_instance(folder: Path, name: str, milp: Any, solved: Solved, **more: A
         "ours_columns": {key: np.round(x, 9).tolist() for key, x in solved.values.items()},
         **more,
     }
-    (folder / f"{name}.json").write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+    fresh = folder / f"{name}.tmp"
+    fresh.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+    os.replace(fresh, folder / f"{name}.json")
 
 
 class Losses(NamedTuple):

@@ -9,8 +9,9 @@ import msgspec
 import pytest
 
 from actors.planner import Planner
+from actors.planner_case import case_of, structure_of
 from actors.planner_model import Structure, write_model
-from actors.planner_problem import Problem
+from actors.planner_problem import Problem, grid_of, prices_of
 from actors.planner_solver import FastProgram, Meter, PublicProgram, make_program
 from engine.values import Plan
 from tests.make_planner import (
@@ -65,9 +66,24 @@ def test_the_public_path_gives_the_same_plan(changes: dict[str, Any]) -> None:
     fast, public = PLANNER, Planner(public=True)
     for seed in range(2):
         a, b = fast.make_plan(wavy(seed, **changes)), public.make_plan(wavy(seed, **changes))
-        assert a.objective_eur == pytest.approx(b.objective_eur, abs=1e-4)
-        assert a.cost_eur == pytest.approx(b.cost_eur, abs=1e-3)
+        # of equally good programs each path may show another, and the search goes on from that:
+        # the plans may differ by what their certificates leave open, and by nothing more
+        assert a.gap_eur is not None
+        assert b.gap_eur is not None
+        assert abs(a.objective_eur - b.objective_eur) <= max(a.gap_eur, b.gap_eur) + 1e-4
         assert a.shortfalls == b.shortfalls
+
+
+def test_the_public_path_solves_the_same_program() -> None:
+    for seed in range(2):
+        problem = wavy(seed)
+        case = case_of(problem, grid_of(problem), prices_of(problem, grid_of(problem)))
+        model = write_model(structure_of(problem))
+        values = []
+        for program in (FastProgram(model, Meter()), PublicProgram(model, Meter())):
+            program.load(case.data)
+            values.append(program.run())
+        assert values[0] == pytest.approx(values[1], abs=1e-5)
 
 
 def test_every_structure_compiles_to_the_fast_path() -> None:
