@@ -17,6 +17,7 @@ from engine.estate import Bequest, Written
 SCHEMA = 1
 LOCKED_S = 5.0
 """How long a writer waits for another one."""
+TABLES = {"written", "will", "carried_out", "plans", "controller"}
 STRAGGLER = timedelta(minutes=1)
 """A will that is older than the one kept by less than this came from a slower thread."""
 
@@ -244,6 +245,9 @@ def _prepare(db: sqlite3.Connection) -> None:
     (sound,) = db.execute("PRAGMA quick_check(1)").fetchone()
     if sound != "ok":
         raise LedgerError(f"it is damaged ({sound})")
+    tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type='table'")}
+    if schema == SCHEMA and tables >= TABLES:
+        return  # nothing is written: a guard opens it while a hung controller may hold the lock
     with db:
         db.execute(
             "CREATE TABLE IF NOT EXISTS written (setting TEXT, folded TEXT, value BLOB, "

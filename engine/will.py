@@ -74,7 +74,10 @@ def carry_out(
         if stop():
             break
         if wait_s is None:
-            executor.note(lambda: ledger.carried_out(clock.now()))
+            while not executor.note(lambda: ledger.carried_out(clock.now())):
+                if stop() or clock.now() >= deadline:
+                    break
+                wait(AGAIN_S)  # a hung controller may hold the lock until it lives or dies
             return True
         if clock.now() >= deadline:
             break
@@ -115,6 +118,7 @@ class _Executor:
         self._stop = stop
         self._sure = sure
         self._alive_at = alive_at
+        self._mute_until: Utc | None = None
         self._ours = self._written()
 
     def _written(self) -> tuple[Written, ...]:
@@ -142,12 +146,21 @@ class _Executor:
         left = max(at for at in shown if at) + self._sure - self._clock.now()
         return min(AGAIN_S, max(0.1, left.total_seconds()))
 
-    def note(self, write: Callable[[], object]) -> None:
-        """Write to the ledger. What is given back is sent whether that works or not."""
+    def note(self, write: Callable[[], object]) -> bool:
+        """Write to the ledger. What is given back is sent whether that works or not.
+
+        After a failure nothing is tried for a while: a lock would hold up each line.
+        """
+        now = self._clock.now()
+        if self._mute_until is not None and now < self._mute_until:
+            return False
         try:
             write()
         except LedgerError as error:
             log.warning("the ledger could not be written: %s", error)
+            self._mute_until = now + timedelta(seconds=AGAIN_S)
+            return False
+        return True
 
     def _site(self) -> Site:
         answer = self._transport.request("GET", "/api/state")

@@ -150,3 +150,19 @@ def test_a_healthy_file_that_cannot_be_opened_is_not_kept_aside(tmp_path: Path) 
     (tmp_path / "ledger.db").mkdir()
     with pytest.raises(LedgerError):
         Ledger.opened(tmp_path / "ledger.db")
+
+
+def test_a_hung_controller_that_holds_the_lock_keeps_no_guard_from_reading(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    first = Ledger(path)
+    first.begin("one")
+    first.intend("mode", "garage", "now", T0)
+    stopped = sqlite3.connect(path, isolation_level=None)
+    stopped.execute("BEGIN IMMEDIATE")  # SIGSTOP in the middle of a write
+    guard = Ledger(path)
+    assert guard.controller() == "one"
+    assert [one.value for one in guard.read().written] == ["now"]
+    stopped.execute("ROLLBACK")
+    for one in (guard, first):
+        one.close()
+    stopped.close()
