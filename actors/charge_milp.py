@@ -7,12 +7,15 @@ that the same request has the same answer on every machine.
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 
 from actors.charge_case import TINY
-from actors.charge_rules import CLEAR, Charging, Pair, ScheduleRules
+from actors.charge_rules import Charging, ScheduleRules
+from actors.planner_directions import TINY_KWH as CLEAR
+from actors.planner_directions import Pair
+from actors.planner_milp import Rows, ready, widened
 from actors.planner_model import Array
 from actors.planner_search import Searched
+from actors.planner_solver import FastProgram, Program
 
 BIG_KWH = 1e3
 """No flow of one slot is above this."""
@@ -20,37 +23,22 @@ GAP = 0.5
 """Thousandths: it ends within 0.05 ct."""
 
 
-class _Wider:
-    """Binary columns and rows that are added to a program of `n` columns."""
+class _Wider(Rows):
+    """Rows and binaries behind a program of `n` columns, and what each binary begins with."""
 
     def __init__(self, n: int, x: Array) -> None:
-        self.n, self.x = n, x
+        super().__init__([""] * n)
+        self.x = x
         self.start: list[float] = []
-        """What each binary is in the answer to begin with."""
-        self.columns: list[int] = []
-        self.values: list[float] = []
-        self.ends: list[int] = [0]
-        self.least: list[float] = []
-        self.most: list[float] = []
 
     def binary(self, is_one: bool) -> int:
         """A new binary."""
         self.start.append(float(is_one))
-        return self.n + len(self.start) - 1
+        return self.switch("")
 
     def row(self, *terms: tuple[int, float], least: float = -np.inf, most: float = np.inf) -> None:
         """A new row."""
-        for at, value in terms:
-            self.columns.append(int(at))
-            self.values.append(float(value))
-        self.ends.append(len(self.columns))
-        self.least.append(least)
-        self.most.append(most)
-
-    def matrix(self) -> Any:
-        """The new rows over all columns."""
-        shape = (len(self.least), self.n + len(self.start))
-        return sp.csr_matrix((self.values, self.columns, self.ends), shape=shape)
+        self.add({int(at): float(value) for at, value in terms}, least, most)
 
 
 def _directions(wider: _Wider, pair: Pair, most: Array) -> None:
@@ -89,56 +77,31 @@ def _charging(wider: _Wider, own: Charging, most: Array, lower: Array) -> None:
             wider.row((charge, 1.0), (on, -least), least=0.0)
 
 
-def improve(program: Any, rules: ScheduleRules, found: Searched, steps: int) -> Searched:
+def improve(program: Program, rules: ScheduleRules, found: Searched, steps: int) -> Searched:
     """`found` or better; `program` is freshly loaded.
 
     The public path has no matrix to start from: there `found` stands.
     """
-    import highspy
-
-    solver = getattr(program, "_highs", None)
-    if solver is None:
+    if not isinstance(program, FastProgram):
         return found
-    lp = solver.getLp()
-    n, m = lp.num_col_, lp.num_row_
+    lp = program.loaded()
     lower, upper = np.array(lp.col_lower_), np.array(lp.col_upper_)
     most = np.minimum(upper, BIG_KWH)
-    wider = _Wider(n, found.x)
+    wider = _Wider(lp.num_col_, found.x)
     for pair in rules.pairs:
         _directions(wider, pair, most)
     for own in rules.charging:
         _charging(wider, own, most, lower)
-    added = len(wider.start)
-    parts = (lp.a_matrix_.value_, lp.a_matrix_.index_, lp.a_matrix_.start_)
-    wide = sp.hstack([sp.csc_matrix(parts, shape=(m, n)), sp.csc_matrix((m, added))])
-    whole = sp.vstack([wide, wider.matrix()]).tocsc()
-    milp = highspy.HighsLp()
-    milp.num_col_, milp.num_row_ = whole.shape[1], whole.shape[0]
-    milp.col_cost_ = np.concatenate([np.array(lp.col_cost_), np.zeros(added)])
-    milp.col_lower_ = np.concatenate([lower, np.zeros(added)])
-    milp.col_upper_ = np.concatenate([upper, np.ones(added)])
-    milp.row_lower_ = np.concatenate([np.array(lp.row_lower_), wider.least])
-    milp.row_upper_ = np.concatenate([np.array(lp.row_upper_), wider.most])
-    milp.a_matrix_.format_ = highspy.MatrixFormat.kColwise
-    milp.a_matrix_.start_, milp.a_matrix_.index_ = whole.indptr, whole.indices
-    milp.a_matrix_.value_ = whole.data
-    kinds = highspy.HighsVarType
-    milp.integrality_ = [kinds.kContinuous] * n + [kinds.kInteger] * added
+    milp = widened(lp, wider)
     return _solved(milp, np.concatenate([found.x, wider.start]), found, steps)
 
 
 def _solved(milp: Any, start: Array, found: Searched, steps: int) -> Searched:
     import highspy
 
-    highs = highspy.Highs()
-    for option, value in (
-        ("output_flag", False),
-        ("threads", 1),
-        ("mip_rel_gap", 0.0),
-        ("mip_abs_gap", GAP),
-    ):
+    highs = ready(milp)
+    for option, value in (("mip_rel_gap", 0.0), ("mip_abs_gap", GAP)):
         highs.setOptionValue(option, value)
-    highs.passModel(milp)
     solution = highspy.HighsSolution()
     solution.col_value = list(start)
     highs.setSolution(solution)

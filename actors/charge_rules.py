@@ -10,19 +10,10 @@ from typing import NamedTuple
 import numpy as np
 
 from actors.charge_case import Bools, Case
+from actors.planner_directions import TINY_KWH as CLEAR
+from actors.planner_directions import Pair, everywhere, one_direction
 from actors.planner_model import Array, Ints
 from actors.planner_search import Choice, Way
-from actors.planner_solver import Program
-
-CLEAR = 1e-6
-"""kWh: less than a hundredth of a Wh breaks no rule."""
-
-
-class Pair(NamedTuple):
-    """Two groups of columns (rows: members, one column per slot), of which one has to be zero."""
-
-    one: Ints
-    other: Ints
 
 
 class Charging(NamedTuple):
@@ -56,7 +47,7 @@ class ScheduleRules:
             if not store.battery.discharge_to_grid:
                 bought.append(discharge)
             if store.battery.d_max > 0:
-                self.pairs.append(Pair(charge[None], discharge[None]))
+                self.pairs.append(everywhere(charge[None], discharge[None]))
             needs = case.shape.batteries[k]
             self.charging.append(
                 Charging(
@@ -69,12 +60,7 @@ class ScheduleRules:
                     store.battery.d_max <= 0,
                 )
             )
-        self.pairs.insert(0, Pair(np.stack(bought), np.stack(sold)))
-
-    def guess(self, program: Program) -> Way | None:
-        """None: whoever asks decides in halves before (`likely`)."""
-        del program
-        return None
+        self.pairs.insert(0, everywhere(np.stack(bought), np.stack(sold)))
 
     def broken(self, x: Array, lower: Array, upper: Array, order: int) -> Choice | None:
         """The ways out of a broken rule: what has to be charged first, then directions.
@@ -86,21 +72,8 @@ class ScheduleRules:
             if found is not None:
                 return found
         if order == 0:
-            return self._direction(x, lower) or self._weak(x, lower, upper)
-        return self._weak(x, lower, upper) or self._direction(x, lower)
-
-    def _direction(self, x: Array, lower: Array) -> Choice | None:
-        """Out of two flows of which one has to be zero, where it is clearest which."""
-        best, found = -1.0, None
-        for pair in self.pairs:
-            one, other = x[pair.one].sum(axis=0), x[pair.other].sum(axis=0)
-            both = (one > CLEAR) & (other > CLEAR)
-            if both.any():
-                clear = np.where(both, np.abs(one - other) / (one + other + CLEAR), -1.0)
-                t = int(np.argmax(clear))
-                if clear[t] > best:
-                    best, found = float(clear[t]), _one_way(pair, t, one[t] >= other[t], lower)
-        return found
+            return one_direction(self.pairs, x, lower) or self._weak(x, lower, upper)
+        return self._weak(x, lower, upper) or one_direction(self.pairs, x, lower)
 
     def _weak(self, x: Array, lower: Array, upper: Array) -> Choice | None:
         """Out of charging below the least power, where it is nearest to it."""
@@ -179,19 +152,6 @@ def _clearer(slots: Ints, clear: Array) -> Ints:
 def near_full(own: Charging, x: Array) -> Bools:
     """Where the last bit may be charged below the least power: something has to be charged."""
     return (own.demand > 0) & (x[own.stored] >= own.full - own.least - CLEAR)
-
-
-def _one_way(pair: Pair, t: int, first: bool, lower: Array) -> Choice:
-    """None of the one group, or none of the other; what has to be on is left."""
-    ways = []
-    for drop in (pair.other, pair.one):
-        at = drop[:, t]
-        if not (lower[at] > CLEAR).any():
-            zero = np.zeros(len(at))
-            ways.append(Way(at, zero, zero))
-    if len(ways) == 2 and not first:
-        ways.reverse()
-    return Choice(tuple(ways))
 
 
 def _on_or_off(own: Charging, t: int, kwh: Array, lower: Array, upper: Array) -> Choice:

@@ -17,7 +17,8 @@ from actors.charge_request import (
     ChargeRequest,
     LimitViolations,
 )
-from actors.charge_rules import CLEAR, ScheduleRules
+from actors.charge_rules import ScheduleRules
+from actors.planner_directions import TINY_KWH as CLEAR
 from actors.planner_model import MONEY_SCALE, Array
 from actors.planner_search import Budget, Choice, Searched, Way, search
 from actors.planner_solver import Data, Meter, Program, make_program
@@ -109,19 +110,9 @@ class _EnoughError(Exception):
 class _Counted:
     """Rules that end the search where it has spent its work before it found anything."""
 
-    def __init__(
-        self, rules: ScheduleRules, program: Program, work: int, quick: Searched | None
-    ) -> None:
-        self._quick = quick
+    def __init__(self, rules: ScheduleRules, program: Program, work: int) -> None:
         self.orders, self._work = rules.orders, work
         self._rules, self._program, self._found = rules, program, False
-
-    def guess(self, program: Program) -> Way | None:
-        """What was decided in halves."""
-        del program
-        if self._quick is None:
-            return None
-        return Way(np.arange(len(self._quick.x)), self._quick.lower, self._quick.upper)
 
     def broken(self, x: Array, lower: Array, upper: Array, order: int) -> Choice | None:
         """As the rules say."""
@@ -138,9 +129,10 @@ def _searched(program: Program, data: Data, rules: ScheduleRules, slots: int) ->
     budget = Budget(0.02, GOOD, ENOUGH, work, work)
     if quick is not None and quick.gap <= GOOD:
         return quick
+    guess = None if quick is None else Way(np.arange(len(quick.x)), quick.lower, quick.upper)
     program.load(data)
     try:
-        found = search(program, _Counted(rules, program, work, quick), budget)
+        found = search(program, _Counted(rules, program, work), budget, guess)
     except _EnoughError:
         if quick is None:
             program.load(data)

@@ -57,15 +57,12 @@ class _Calm:
     def keep_last_plan(self) -> None:
         """The slots of the last plan, in each car."""
         known = {one.loadpoint: frozenset(one.starts) for one in self._case.problem.before}
-        patterns = []
-        for car, own in zip(self._case.problem.cars, self._own, strict=True):
-            on = self.found.x[own] > TINY_KWH
+        patterns = self._now()
+        for k, car in enumerate(self._case.problem.cars):
             starts = known.get(car.loadpoint)
             if starts is not None:
-                on = np.array([slot_of(start) in starts for start in self._case.grid.starts])
-            patterns.append(on)
-        now = [self.found.x[own] > TINY_KWH for own in self._own]
-        if any((one != other).any() for one, other in zip(patterns, now, strict=True)):
+                patterns[k] = np.array([slot_of(one) in starts for one in self._case.grid.starts])
+        if any((one != other).any() for one, other in zip(patterns, self._now(), strict=True)):
             self._try(patterns)
 
     def go_on(self) -> None:
@@ -85,8 +82,12 @@ class _Calm:
                 if self._try(self._with(k, pattern)):
                     break
 
+    def _now(self) -> list[Bools]:
+        """Where each car charges."""
+        return [self.found.x[own] > TINY_KWH for own in self._own]
+
     def _with(self, k: int, on: Bools) -> list[Bools]:
-        patterns = [self.found.x[own] > TINY_KWH for own in self._own]
+        patterns = self._now()
         patterns[k] = on
         return patterns
 

@@ -168,7 +168,7 @@ def _add_store(
 
 
 def _early(k: int, tie: Array) -> Array:
-    """Cars wait for nothing rather than the battery, the first one before the next."""
+    """Early counts more for cars than for the battery, and for each car more than for the last."""
     return (1.2 + 0.1 * k) * tie
 
 

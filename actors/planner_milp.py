@@ -1,7 +1,7 @@
 """The same problem as one mixed-integer program: the yardstick of the search.
 
 Built from the rules over the matrix of a loaded program, so that both answer the very same
-question in the very same money. Never used for a plan.
+question in the very same money. Never used for a plan; evcc's protocol widens its program likewise.
 """
 
 from typing import Any, NamedTuple
@@ -27,7 +27,7 @@ class Answer(NamedTuple):
     solver_s: float
 
 
-class _Rows:
+class Rows:
     """Rows to add below a matrix, and the switches (0 or 1) behind its columns."""
 
     def __init__(self, names: list[str]) -> None:
@@ -59,20 +59,26 @@ class _Rows:
 
 def monolith(program: FastProgram, rules: PlanRules) -> Any:
     """A named `highspy.HighsLp` of a program that stands as loaded; its columns come first."""
+    lp = program.loaded()
+    names = [f"{name}_{t}" for name, at in program.columns.items() for t in range(_len(at))]
+    added = Rows(names)
+    _add_switches(added, rules, largest(lp, rows_of(lp)))
+    milp = widened(lp, added)
+    milp.col_names_ = added.names
+    milp.row_names_ = [f"row_{k}" for k in range(milp.num_row_)]
+    return milp
+
+
+def widened(lp: Any, added: Rows) -> Any:
+    """The `highspy.HighsLp` of `lp` with these rows below it, its switches behind its columns."""
     import highspy
 
-    lp = program.loaded()
     n, m = lp.num_col_, lp.num_row_
-    matrix = rows_of(lp)
-    most = largest(lp, matrix)
-    added = _Rows([f"{name}_{t}" for name, at in program.columns.items() for t in range(_len(at))])
-    _add_switches(added, rules, most)
     count = len(added.names) - n
-    whole = sp.vstack([sp.hstack([matrix, sp.csc_matrix((m, count))]), added.matrix()]).tocsc()
+    wide = sp.hstack([rows_of(lp), sp.csc_matrix((m, count))])
+    whole = sp.vstack([wide, added.matrix()]).tocsc()
     milp = highspy.HighsLp()
     milp.num_col_, milp.num_row_ = whole.shape[1], whole.shape[0]
-    milp.col_names_ = added.names
-    milp.row_names_ = [f"row_{k}" for k in range(whole.shape[0])]
     milp.col_cost_ = np.concatenate([np.array(lp.col_cost_), np.zeros(count)])
     milp.col_lower_ = np.concatenate([np.array(lp.col_lower_), np.zeros(count)])
     milp.col_upper_ = np.concatenate([np.array(lp.col_upper_), np.ones(count)])
@@ -90,7 +96,7 @@ def _len(at: slice) -> int:
     return int(at.stop - at.start)
 
 
-def _add_switches(added: _Rows, rules: PlanRules, most: Array) -> None:
+def _add_switches(added: Rows, rules: PlanRules, most: Array) -> None:
     """A switch for each car and slot, and one for each pair of flows in each slot."""
     for column, least in rules.semicontinuous():
         if most[column] > TINY_KWH:

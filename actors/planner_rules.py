@@ -5,31 +5,18 @@ grid; the battery never feeds the grid; nothing is bought for battery or car whe
 permitted (INV-09, INV-11, INV-13, INV-18). Energies in kWh per slot.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 
 from actors.planner_case import TINY_KWH, Case
+from actors.planner_directions import Pair, everywhere, one_direction
 from actors.planner_model import Array, Ints
 from actors.planner_search import Choice, Way
-from actors.planner_solver import Program
 
 Bools = NDArray[np.bool_]
 
 
 CARS_FIRST = 0
-
-
-class Pair(NamedTuple):
-    """Two flows of which only one may be above zero, in the slots of `where`.
-
-    Columns have one row per part of a flow (what is bought within the limit, and beyond).
-    """
-
-    one: Ints
-    other: Ints
-    where: Bools
 
 
 class PlanRules:
@@ -46,7 +33,7 @@ class PlanRules:
         self.others = tuple(one for one in pairs[1:] if one.where.any())
 
     def _pairs(self, case: Case) -> list[Pair]:
-        at, store, n = self._at, case.problem.store, len(case.grid.starts)
+        at, store = self._at, case.problem.store
         bought = [at["grid_import"]]
         sold = [at["grid_export"]]
         if "import_over" in at:
@@ -60,11 +47,10 @@ class PlanRules:
             return pairs
         into, out_of = at["charge"][None], at["discharge"][None]
         barred = case.prices.gap | (not (store.grid_charging and store.controllable))
-        everywhere = np.ones(n, dtype=bool)
         return [
             *pairs,
-            Pair(into, out_of, everywhere),
-            Pair(out_of, sell, everywhere),
+            everywhere(into, out_of),
+            everywhere(out_of, sell),
             Pair(into, buy, barred),
         ]
 
@@ -82,34 +68,18 @@ class PlanRules:
             if least > TINY_KWH
         ]
 
-    def guess(self, program: Program) -> Way | None:
-        """None: the first solution is near enough."""
-
     def broken(self, x: Array, lower: Array, upper: Array, order: int) -> Choice | None:
         """The ways out of the rule that is broken most clearly, or None.
 
         First whether a slot sells or buys where that pays. Then the cars, and last what the program
         does to get around their minimum power; in the other order these two change places.
         """
-        sells = self._pair(self.sells, x, lower)
+        sells = one_direction(self.sells, x, lower)
         if sells is not None:
             return sells
         if order == CARS_FIRST:
-            return self._car(x, upper) or self._pair(self.others, x, lower)
-        return self._pair(self.others, x, lower) or self._car(x, upper)
-
-    def _pair(self, pairs: tuple[Pair, ...], x: Array, lower: Array) -> Choice | None:
-        best, found = -1.0, None
-        for pair in pairs:
-            one, other = x[pair.one].sum(axis=0), x[pair.other].sum(axis=0)
-            both = pair.where & (one > TINY_KWH) & (other > TINY_KWH)
-            if both.any():
-                clear = np.where(both, np.abs(one - other) / (one + other + TINY_KWH), -1.0)
-                t = int(np.argmax(clear))
-                if clear[t] > best:
-                    best = float(clear[t])
-                    found = _ways(pair, t, bool(one[t] >= other[t]), lower)
-        return found
+            return self._car(x, upper) or one_direction(self.others, x, lower)
+        return one_direction(self.others, x, lower) or self._car(x, upper)
 
     def _car(self, x: Array, upper: Array) -> Choice | None:
         best, found = -1.0, None
@@ -123,19 +93,6 @@ class PlanRules:
                     best = float(share[t])
                     found = _on_or_off(own, t, least, kwh, upper)
         return found
-
-
-def _ways(pair: Pair, t: int, first: bool, lower: Array) -> Choice:
-    """None of the one, or none of the other; what has to be on is left."""
-    ways = []
-    for drop in (pair.other, pair.one):
-        at = drop[:, t]
-        if not (lower[at] > TINY_KWH).any():
-            zero = np.zeros(len(at))
-            ways.append(Way(at, zero, zero))
-    if len(ways) == 2 and not first:
-        ways.reverse()
-    return Choice(tuple(ways))
 
 
 def _on_or_off(own: Ints, t: int, least: Array, kwh: Array, upper: Array) -> Choice:

@@ -40,12 +40,6 @@ class Rules(Protocol):
 
     orders: int
 
-    def guess(self, program: Program) -> Way | None:
-        """Something to decide at once, from which a good solution is soon found; or None.
-
-        The program is left as it was.
-        """
-
     def broken(self, x: Array, lower: Array, upper: Array, order: int) -> Choice | None:
         """The ways out of the rule that is broken most clearly, or None."""
 
@@ -216,16 +210,16 @@ class _Search:
         heapify(self.open)
 
 
-def search(program: Program, rules: Rules, budget: Budget) -> Searched:
+def search(program: Program, rules: Rules, budget: Budget, guess: Way | None = None) -> Searched:
     """The best solution of a loaded program that breaks no rule.
 
+    `guess`: what is decided at once for a first solution; it hides nothing from the search.
     Raises SolveFailedError where there is none at all.
     """
     value = program.run()
     if value is None:
         raise SolveFailedError("the program has no solution")
     it = _Search(program, rules, budget)
-    guess = rules.guess(program)
     if guess is not None:
         it.aside(value, 0, (guess,))
     it.from_root(value, 0)

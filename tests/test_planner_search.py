@@ -8,7 +8,7 @@ import pytest
 
 from actors.planner_model import Array, Ints
 from actors.planner_search import Budget, Choice, Searched, Way, search
-from actors.planner_solver import Data, Program, SolveFailedError
+from actors.planner_solver import Data, SolveFailedError
 
 THOROUGH = Budget(easy=0.0, good=0.0, enough=0.0, work=10**9, most_work=10**9)
 WORK = 10
@@ -55,14 +55,9 @@ class Fake:
 class Whole:
     """Rules: each thing is taken whole or not at all; `orders` as it is given."""
 
-    def __init__(self, orders: int = 1, likely: int = 1, taken: tuple[int, ...] = ()) -> None:
-        self.orders, self.likely, self.taken = orders, likely, taken
+    def __init__(self, orders: int = 1, likely: int = 1) -> None:
+        self.orders, self.likely = orders, likely
         self.asked: list[int] = []
-
-    def guess(self, program: Program) -> Way | None:
-        """These things are taken."""
-        whole = np.ones(len(self.taken))
-        return Way(np.array(self.taken), whole, whole) if self.taken else None
 
     def broken(self, x: Array, lower: Array, upper: Array, order: int) -> Choice | None:
         self.asked.append(order)
@@ -72,6 +67,12 @@ class Whole:
         k = int(parts[-1] if order else parts[0])
         ways = tuple(Way(np.array([k]), np.array([v]), np.array([v])) for v in (1.0, 0.0))
         return Choice(ways if self.likely else ways[::-1])
+
+
+def taken(*things: int) -> Way:
+    """A guess: these things are taken."""
+    whole = np.ones(len(things))
+    return Way(np.array(things), whole, whole)
 
 
 class Sized(Fake):
@@ -178,10 +179,11 @@ def test_an_untried_way_is_looked_at_later() -> None:
 def test_a_guess_hides_nothing_from_the_search_nor_from_the_certificate(seed: int) -> None:
     """It may be far from the best: what it leaves out is looked at all the same."""
     drawn = knapsack(seed)
-    found = search(drawn.program(), Whole(taken=(seed % 8, (seed + 3) % 8)), THOROUGH)
+    found = search(drawn.program(), Whole(), THOROUGH, taken(seed % 8, (seed + 3) % 8))
     assert found.value == pytest.approx(drawn.best())
     assert found.gap == pytest.approx(0.0, abs=1e-9)
-    early = search(drawn.program(), Whole(taken=(seed % 8,)), THOROUGH._replace(most_work=20))
+    hasty = THOROUGH._replace(most_work=20)
+    early = search(drawn.program(), Whole(), hasty, taken(seed % 8))
     assert early.value - early.gap - 1e-9 <= drawn.best() <= early.value + 1e-9
 
 
@@ -189,7 +191,7 @@ def test_a_guess_that_leads_nowhere_is_no_harm() -> None:
     drawn = Drawn(costs=[4.0, 8.0, 7.0], sizes=[4.0, 7.0, 6.0], need=10.0)
     program = drawn.program()
     program.upper[1] = 0.0
-    found = search(program, Whole(taken=(1,)), THOROUGH)
+    found = search(program, Whole(), THOROUGH, taken(1))
     assert found.value == 11.0
 
 
