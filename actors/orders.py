@@ -102,7 +102,7 @@ class Desk(Value, frozen=True):
     limit_energy: Held
     edge_at: Utc | None = None
     edge_mode: Setting | None = None
-    """The mode that the reading of `edge_at` showed."""
+    """The mode that the reading of `edge_at`, or a later one after a restart of evcc, showed."""
     human: Human | None = None
     returns_to: str | None = None
     """The mode that evcc gave the loadpoint at the last unplugging."""

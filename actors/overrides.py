@@ -36,7 +36,8 @@ class EvccRules(Value, frozen=True):
     `restarted_at`: the first reading after a restart, `recalls_from` how old a setting may be that
     it brought back. `vehicle_mode` is the mode of the car that is there, `vehicle_known` False
     where evcc does not tell whether it has one, `car_modes` those of all cars. `looked_at`: when
-    the reading before this one was there.
+    the reading before this one was there. `plugged_on`: the session went on since, as its energy
+    tells.
     """
 
     restarted_at: Utc | None = None
@@ -45,6 +46,7 @@ class EvccRules(Value, frozen=True):
     vehicle_known: bool = False
     car_modes: tuple[str, ...] = ()
     looked_at: Utc | None = None
+    plugged_on: bool = False
 
 
 def rules_of(
@@ -73,6 +75,7 @@ def rules_of(
         vehicle_known=mode is not None or _tells_mode(site, vehicle),
         car_modes=tuple(str(one.mode) for one in site.vehicles if one.mode is not None),
         looked_at=looked_at,
+        plugged_on=old is not None and _same_session(lp, old),
     )
 
 
@@ -106,8 +109,11 @@ def has_restarted(site: Site, before: Site, doubtful: bool) -> bool:
 
 def _goes_on(lp: Loadpoint, old: Loadpoint | None) -> bool:
     """Whether the session of the same car has kept its energy, which no restart does."""
-    same_car = old is not None and old.connected and lp.connected and old.vehicle == lp.vehicle
-    return same_car and old is not None and 0.0 < old.session_kwh <= lp.session_kwh
+    return old is not None and old.vehicle == lp.vehicle and _same_session(lp, old)
+
+
+def _same_session(lp: Loadpoint, old: Loadpoint) -> bool:
+    return old.connected and lp.connected and 0.0 < old.session_kwh <= lp.session_kwh
 
 
 class _Excuse(NamedTuple):
@@ -159,15 +165,15 @@ def read(desk: Desk | None, lp: Loadpoint, at: datetime, rules: EvccRules, actin
     stays = lp.connected or rules.restarted_at == at
     left = desk.connected and not stays
     came = lp.connected and not desk.connected
-    # what a car that came has brought by now, or found: that is what a human's touch replaced
-    stood = (rules.vehicle_mode or desk.returns_to) if came else None
     given = rules.vehicle_mode if lp.connected and desk.vehicle != lp.vehicle else None
+    # what a car that came has brought by now: that is what a human's touch replaced
+    stood = given if came else None
     desk = replace(
         desk,
         connected=lp.connected,
         vehicle=lp.vehicle,
         edge_at=edge_at,
-        edge_mode=lp.mode.value if edge else desk.edge_mode,
+        edge_mode=lp.mode.value if edge or rules.restarted_at == at else desk.edge_mode,
         human=desk.human if stays else None,
         returns_to=lp.mode.value if left else desk.returns_to,
     )
@@ -232,7 +238,11 @@ def _excuses(
     if restarted_at is None or at - restarted_at > EVCC_STARTS:
         return
     if at > restarted_at:  # what was configured or kept was there at once; a car's mode comes later
-        yield _Excuse("restart", (rules.vehicle_mode,) if tells else None, off_is_said=not tells)
+        named = lp.vehicle is not None and desk.vehicle == lp.vehicle
+        if not (named and tells and desk.edge_mode == rules.vehicle_mode):
+            yield _Excuse(
+                "restart", (rules.vehicle_mode,) if tells else None, off_is_said=not tells
+            )
         return
     known = tells and desk.returns_to is not None
     modes = (rules.vehicle_mode, desk.returns_to) if known else None
@@ -251,7 +261,10 @@ def _removed(desk: Desk, lp: Loadpoint, at: datetime, rules: EvccRules) -> bool:
 
     After a plug evcc would still look for the name of the car that is there.
     """
-    nameless = desk.vehicle is not None and lp.vehicle is None and not lp.detecting
+    nameless = desk.vehicle is not None and lp.vehicle is None
+    if nameless and rules.plugged_on:
+        return True
+    nameless = nameless and not lp.detecting
     looked_at = rules.looked_at
     return desk.connected and nameless and looked_at is not None and at - looked_at < DETECTS
 

@@ -254,6 +254,8 @@ def _planned(view: Situation, desk: Desk, lp: Loadpoint, line: Line) -> Wish:
     mode = car.mode
     if mode is ChargeMode.OFF or (mode is ChargeMode.NOW and car.why.code in SUN_CODES):
         mode = ChargeMode.PV  # never `off` by us; sun is no permission for the grid (INV-13)
+    if mode in CHARGING and turn is not None and needs_energy(view, lp) is False:
+        return Wish(SMARTLOAD, turn.why, ChargeMode.PV)  # the plan is older than that
     if mode is ChargeMode.PV:
         return Wish(SMARTLOAD, car.why, mode, until=car.until)
     soc_pct, energy_kwh = goal_of(view, desk, lp, car)

@@ -24,8 +24,9 @@ from engine.steps import StepSystem
 from engine.system import AnyEndpoint
 from sim.run import settings_of, ticks_of
 from sim.scenario import Scenario, end_of
+from sim.touches_day import Day, Told
 from sim.touches_home import touched_home
-from sim.touches_judge import FALSE, Case, Judge, Told
+from sim.touches_judge import FALSE, Case, Judge
 from sim.touches_truth import WatchedEvcc
 from sim.world import SeededWorld
 
@@ -87,16 +88,8 @@ def judged(seed: int, days: float = 1.0, minds: Minds = cast) -> Judge:
     system.advance(end + timedelta(seconds=5))
     evcc.advance(end + timedelta(seconds=5))
     system.stop()
-    return Judge(
-        seed=seed,
-        changes=evcc.changes,
-        reads=evcc.reads,
-        starts=evcc.starts,
-        told=ears.told,
-        end=end,
-        plugged=evcc.connected(),
-        command=f"python -m sim.touches --seed {seed} --days {days:g}",
-    )
+    day = Day(evcc.changes, evcc.reads, evcc.starts, ears.told, end, evcc.connected())
+    return Judge(seed, day, command=f"python -m sim.touches --seed {seed} --days {days:g}")
 
 
 def _live(system: StepSystem, scenario: Scenario, days: float, *, pushed: bool) -> None:

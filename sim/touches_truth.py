@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from engine.loadpoint import B
+from engine.loadpoint import KEEP, B
 from engine.transport import Answer
 from sim.evcc import PretendEvcc
 from sim.evcc_home import MODE_NAMES
@@ -14,7 +14,8 @@ HUMAN, OURS, EVCC = "human", "smartload", "evcc"
 ASSIGNED = "assigned"
 """A mode that came with the vehicle that a human assigned: evcc's rule on a human's word.
 
-Also where it is the mode that stood: whoever had set that has replaced it.
+Also where it is the mode that stood: whoever had set that has replaced it. So it is of the mode
+that a car brings when it comes.
 """
 SETTINGS = ("mode", "limit_soc", "limit_energy")
 CONNECTED = "connected"
@@ -55,6 +56,16 @@ class WatchedEvcc(PretendEvcc):
     def start(self, first_cycle_s: float = 0.55) -> None:
         self.starts.append(self.now)
         super().start(first_cycle_s)
+        self._look(EVCC)
+        self._note_defaults()
+
+    def _note_defaults(self) -> None:
+        """A start sets the configured mode again, also where it stood."""
+        known = {(one.loadpoint, one.setting) for one in self.changes if one.at == self.now}
+        for point in self.home.loadpoints:
+            name, mode = point.spec.name, MODE_NAMES[point.mode]
+            if point.default_mode != KEEP and (name, "mode") not in known:
+                self.changes.append(Change(self.now, name, "mode", mode, mode, EVCC))
 
     def request(self, method: str, path: str, body: bytes = b"") -> Answer:
         answer = super().request(method, path, body)
@@ -85,7 +96,7 @@ class WatchedEvcc(PretendEvcc):
         return response
 
     def _look(self, who: str, path: str = "") -> None:
-        """Note what is not as it was. A vehicle that was assigned brings its mode: evcc's doing."""
+        """Note what is not as it was. A vehicle that came or was assigned brings its mode."""
         for point in self.home.loadpoints:
             name = point.spec.name
             stood = self._stood.get(name, {})
@@ -98,8 +109,9 @@ class WatchedEvcc(PretendEvcc):
                 CONNECTED: point.status >= B if known else stood[CONNECTED],
                 "vehicle": "" if point.vehicle is None else point.vehicle.spec.name,
             }
-            assigned = "/vehicle" in path and bool(stood) and stood["vehicle"] != now["vehicle"]
-            brings = point.vehicle.spec.mode if assigned and point.vehicle is not None else None
+            another = bool(stood) and stood["vehicle"] != now["vehicle"]
+            given = another or (bool(stood) and bool(now[CONNECTED]) and not stood[CONNECTED])
+            brings = point.vehicle.spec.mode if given and point.vehicle is not None else None
             for setting, value in now.items():
                 again = setting == "mode" and brings is not None and brings == value
                 if stood and (stood[setting] != value or again):

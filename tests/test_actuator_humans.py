@@ -70,6 +70,15 @@ def test_a_humans_mode_ends_when_the_target_is_reached() -> None:
     assert orders(tell(actor, turns(after(80), need_kwh=0.0))) == [("mode", "pv")]
 
 
+def test_a_plan_that_is_older_than_a_met_need_starts_nothing() -> None:
+    """A human's limit has met the need, which ends their mode: the old plan's `now` is over."""
+    actor = charging()
+    tell(actor, state(after(60), site(loadpoint(mode=PV, limit_soc_pct=80.0))))
+    said = tell(actor, turns(after(61), need_kwh=0.0))
+    assert actor.memory.desks[0].human is None
+    assert orders(said) == []
+
+
 def test_a_humans_mode_on_a_full_car_stays() -> None:
     actor = actuator(plan_of(PV, PV), turns(need_kwh=0.0))
     said = tell(actor, state(after(60), site(loadpoint(mode=NOW))), Tick(after(70)))

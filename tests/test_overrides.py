@@ -298,16 +298,25 @@ def test_inv_41_a_write_of_ours_that_landed_after_the_car_came_is_nobodys_word()
     assert word.mode is PV
 
 
-def test_what_replaces_a_touch_without_a_car_is_held_against_the_default() -> None:
-    """`minpv` was set while no car was there: with one, it is a word like any other."""
+def test_what_a_human_sets_with_a_car_is_held_against_what_it_found() -> None:
+    """`minpv` was set while no car was there, and read: setting that again gives the control."""
     actor = defaults_to(PV)
     tell(actor, state(after(300), home(GONE)), state(after(360), home(replace(GONE, mode=MINPV))))
     tell(actor, state(after(420), home(loadpoint())))
     assert human(actor) is PV
-    tell(actor, state(after(480), home(loadpoint(mode=MINPV))))
-    assert human(actor) is MINPV
-    tell(actor, state(after(540), home(loadpoint())))
+    tell(actor, state(after(480), home(loadpoint(mode=OFF))))
+    assert human(actor) is OFF
+    tell(actor, state(after(540), home(loadpoint(mode=MINPV))))
     assert human(actor) is None
+
+
+def test_a_car_that_was_named_before_it_came_brings_nothing() -> None:
+    """evcc gave its mode when somebody named it; what stands when it comes is what it finds."""
+    actor = actuator(plan_of(PV), home=home(replace(GONE, vehicle="kia", mode=OFF), PV))
+    tell(actor, state(after(60), home(loadpoint(mode=NOW), PV)))
+    assert human(actor) is NOW
+    tell(actor, state(after(120), home(loadpoint(mode=PV), PV)))
+    assert human(actor) is PV
 
 
 @pytest.mark.parametrize(("detecting", "theirs"), [(False, OFF), (True, None)])
@@ -319,6 +328,31 @@ def test_who_takes_a_cars_name_away_changes_no_mode(
     guest = loadpoint(mode=OFF, vehicle=None, vehicle_soc_pct=None, detecting=detecting)
     tell(actor, state(after(100), home(IN_NOW, OFF)), state(after(160), home(guest, OFF)))
     assert human(actor) is theirs
+
+
+@pytest.mark.parametrize(("kwh", "theirs"), [(2.1, OFF), (0.0, None)])
+def test_a_session_that_goes_on_shows_that_no_other_car_came(
+    kwh: float, theirs: ChargeMode | None
+) -> None:
+    """A human made evcc look for the name again (PATCH vehicle): what they set before is theirs."""
+    actor = charging()
+    guest = loadpoint(mode=OFF, vehicle=None, vehicle_soc_pct=None, detecting=True, session_kwh=kwh)
+    tell(actor, state(after(100), home(replace(IN_NOW, session_kwh=2.0), OFF)))
+    tell(actor, state(after(160), home(guest, OFF)))
+    assert human(actor) is theirs
+
+
+def test_evccs_rule_acts_once_after_a_start() -> None:
+    """The first reading showed the car with its own mode; over ours, that is a word."""
+    actor = charging()
+    off, ours = home(loadpoint(mode=OFF), OFF), home(loadpoint(mode=PV), OFF)
+    tell(actor, state(after(200), ours))
+    back = state(after(260), off, evcc_connection=2)
+    said = tell(actor, back, plan_of(PV, made_at=after(261), revision=9))
+    confirm(actor, said, after(261))
+    assert actor.memory.desks[0].mode.present == "pv"
+    tell(actor, state(after(310), off, evcc_connection=2))
+    assert human(actor) is OFF
 
 
 def test_evccs_rule_acts_once_on_a_car_that_came() -> None:

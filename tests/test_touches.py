@@ -13,8 +13,9 @@ from engine.actor import Actor
 from engine.messages import Order, OwnershipChanged, StateChanged
 from engine.values import Why
 from sim.touches import judged, main, touch
+from sim.touches_day import Day, Told
 from sim.touches_home import touched_home
-from sim.touches_judge import FALSE, NOT_SHOWN, OVERWRITTEN, Judge, Told
+from sim.touches_judge import FALSE, NOT_SHOWN, OVERWRITTEN, Judge
 from sim.touches_truth import ASSIGNED, CONNECTED, EVCC, HUMAN, OURS, Change, Read
 
 T0 = datetime(2026, 3, 2, 18, tzinfo=UTC)
@@ -35,6 +36,7 @@ def judge(
     owners: Iterable[tuple[float, str, str]] = (),
     needs: Iterable[tuple[float, float]] = (),
     plugged: bool = True,
+    starts: Iterable[float] = (),
 ) -> list[tuple[str, str]]:
     """What the judge finds, with the cause: readings each minute, all that was said by second."""
     reads = [
@@ -46,7 +48,8 @@ def judge(
         needs=[(after(at_s), {BOX: kwh}) for at_s, kwh in needs],
     )
     where = frozenset({BOX}) if plugged else frozenset[str]()
-    found = Judge(1, changes, reads, (), told, after(END_S), where).cases()
+    began = [after(at_s) for at_s in starts]
+    found = Judge(1, Day(changes, reads, began, told, after(END_S), where)).cases()
     return [(case.kind, case.cause) for case in found]
 
 
@@ -142,9 +145,53 @@ def test_who_chooses_another_vehicle_leaves_its_mode_by_their_word() -> None:
     brought, came = change(10, EVCC, "off", "minpv"), change(10, EVCC, False, True, CONNECTED)
     chosen = change(30, HUMAN, "car-1", "car-2", "vehicle")
     assert judge(brought, came, chosen, owners=SHOWN) == []
+    # nor is what they set then: it gives back what stood before
+    back = change(900, HUMAN, "minpv", "off")
+    owners = [*SHOWN, (901.0, MODE, OURS)]
+    assert judge(brought, came, chosen, back, owners=owners) == []
+    none = change(30, HUMAN, "car-1", "", "vehicle")
+    assert judge(brought, came, none, owners=SHOWN) == []
     late = change(70, HUMAN, "car-1", "car-2", "vehicle")
     assert [kind for kind, _ in judge(brought, came, owners=SHOWN)] == [FALSE]
     assert [kind for kind, _ in judge(brought, came, late, owners=SHOWN)] == [FALSE]
+
+
+def test_an_unplugging_ends_a_word_that_a_need_would_end() -> None:
+    """What was said of the car before is not what a human found with the next one."""
+    old, left = change(10, HUMAN, "pv", "minpv"), change(70, EVCC, True, False, CONNECTED)
+    set_off, came = change(130, HUMAN, "minpv", "off"), change(140, EVCC, False, True, CONNECTED)
+    back, ours = change(900, HUMAN, "off", "minpv"), change(1300, OURS, "minpv", "pv")
+    owners = [*SHOWN, (120.0, MODE, EVCC), (180.0, MODE, HUMAN), (901.0, MODE, OURS)]
+    needs = [(0.0, 5.0), (600.0, 0.0)]
+    assert judge(old, left, set_off, came, back, ours, owners=owners, needs=needs) == []
+
+
+def test_a_default_that_a_human_hid_at_an_unplugging_may_come_as_a_surprise() -> None:
+    left, hidden = change(10, EVCC, True, False, CONNECTED), change(30, HUMAN, "pv", "now")
+    came, start = change(310, EVCC, False, True, CONNECTED), change(900, EVCC, "now", "pv")
+    owners = [(960.0, MODE, HUMAN)]
+    assert judge(left, hidden, came, start, owners=owners, starts=(900.0,)) == []
+    shown = change(90, HUMAN, "pv", "now")
+    late = judge(left, shown, came, start, owners=owners, starts=(900.0,))
+    assert [kind for kind, _ in late] == [FALSE]
+
+
+def test_what_evcc_sets_at_a_start_and_a_human_takes_back_was_never_there() -> None:
+    start, back = change(610, EVCC, "pv", "off"), change(640, HUMAN, "off", "pv")
+    assert judge(start, back) == []
+    # with a reading between them it was there: to set that back is a word
+    late = change(670, HUMAN, "off", "pv")
+    assert judge(start, late) == [(NOT_SHOWN, "alone")]
+
+
+def test_a_word_that_a_start_has_hidden_changes_nothing() -> None:
+    """`off` stood, and stands: of the `pv` between two readings nobody knows."""
+    hidden, start = change(610, HUMAN, "off", "pv"), change(630, EVCC, "pv", "off")
+    again = [(0.0, MODE, HUMAN), (300.0, MODE, EVCC), (660.0, MODE, HUMAN)]
+    assert judge(OFF, hidden, start, owners=[*SHOWN, *again[1:]]) == []
+    back = change(900, HUMAN, "off", "pv"), change(1200, OURS, "pv", "now")
+    owners = [*SHOWN, *again[1:], (901.0, MODE, OURS)]
+    assert judge(OFF, hidden, start, *back, owners=owners) == []
 
 
 def test_a_limit_is_never_loosened_and_one_that_replaces_ours_never_touched() -> None:
@@ -202,13 +249,17 @@ def test_hours_of_touches_pass(seed: int) -> None:
     judge = judged(seed, 0.25)
     assert judge.cases() == []
     assert judge.touches > 0
-    assert any(one.who == OURS for one in judge.changes)
+    assert any(one.who == OURS for one in judge.day.changes)
 
 
 def test_the_same_seed_is_the_same_day() -> None:
     assert touched_home(7, 1.0) == touched_home(7, 1.0) != touched_home(8, 1.0)
     one, other = judged(1, 0.05), judged(1, 0.05)
-    assert (one.changes, one.reads, one.told) == (other.changes, other.reads, other.told)
+    assert (one.day.changes, one.day.reads, one.day.told) == (
+        other.day.changes,
+        other.day.reads,
+        other.day.told,
+    )
 
 
 class Ruthless(Actuator):
