@@ -17,7 +17,7 @@ from actors.planner_model import MONEY_SCALE, Array, Structure, write_model
 from actors.planner_problem import Problem, grid_of, prices_of
 from actors.planner_report import plan_of
 from actors.planner_rules import PlanRules
-from actors.planner_search import Budget, Searched, search
+from actors.planner_search import Budget, Searched, near, search
 from actors.planner_solver import Meter, Program, PublicProgram, SolveFailedError, make_program
 from engine.values import Plan
 
@@ -95,11 +95,8 @@ class Planner:
         if not prices.known:
             raise NoPricesError("no import price is known")
         case = case_of(problem, grid, prices)
-        program = self._program(structure_of(problem))
-        try:
-            found = _found(case, program, budget, directions=True)
-        except SolveFailedError:  # what was decided first left no way
-            found = _found(case, program, budget, directions=False)
+        program = self._program(structure_of(case))
+        found = _found(case, program, budget)
         everything = np.arange(len(found.x))
         program.bound(everything, found.lower, found.upper)
         program.run()
@@ -108,34 +105,20 @@ class Planner:
         return Solved(case, found, values, stored, _worth(case, program, values))
 
 
-def _found(case: Case, program: Program, budget: Budget, *, directions: bool) -> Searched:
-    """The best solution; `directions`: whether to buy or to sell is decided first."""
+def _found(case: Case, program: Program, budget: Budget) -> Searched:
+    """The best solution that the budget finds, the calmest of nearly equal ones."""
     program.load(case.data)
-    if directions:
-        _buy_or_sell(case, program)
     rules = PlanRules(case, program.columns)
     root = (program.lower.copy(), program.upper.copy())
-    return calmed(case, program, rules, search(program, rules, budget), root)
-
-
-def _buy_or_sell(case: Case, program: Program) -> None:
-    """Where export pays more than import costs: buy or sell, as would be right with equal prices.
-
-    Decided first: otherwise plans would speculate on selling the sun and buying it back.
-    """
-    dear = (case.prices.sell > case.prices.buy) & (case.surplus > TINY_KWH)
-    if not dear.any():
-        return
-    at = {name: np.arange(one.start, one.stop) for name, one in program.columns.items()}
-    true = np.asarray(case.data["grid_export_cost"])
-    program.cost(at["grid_export"], np.where(dear, -MONEY_SCALE * case.prices.buy + 1e-3, true))
-    if program.run() is None:
-        raise SolveFailedError("the relaxed program has no solution")
-    net = program.x[at["grid_export"]] - program.x[at["grid_import"]]
-    program.cost(at["grid_export"], true)
-    sells, buys = dear & (net > TINY_KWH), dear & (net < -TINY_KWH)  # else it stays open
-    none = np.concatenate([at["grid_import"][sells], at["grid_export"][buys]])
-    program.bound(none, np.zeros(len(none)), np.zeros(len(none)))
+    program.run()
+    relaxed = program.x.copy()
+    found = search(program, rules, budget)
+    if found.gap > budget.enough / 4:
+        at = rules.decided()
+        shared = at[(found.x[at] <= TINY_KWH) & (relaxed[at] <= TINY_KWH)]
+        program.bound(np.arange(len(root[0])), *root)
+        found = near(program, rules, budget, found, shared)
+    return calmed(case, program, rules, found, root)
 
 
 def _cars(case: Case, values: dict[str, Array]) -> Array:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from actors.planner_model import MONEY_SCALE, Array, Structure
+from actors.planner_model import MONEY_SCALE, Array, Structure, takers_of
 from actors.planner_problem import CarNeed, Grid, Prices, Problem, Store, open_hours
 from actors.planner_report import EXPORT_LIMIT_EUR_KWH, IMPORT_LIMIT_FACTOR
 
@@ -49,14 +49,20 @@ class Case(NamedTuple):
     data: dict[str, Array | float]
 
 
-def structure_of(problem: Problem) -> Structure:
+def structure_of(case: Case) -> Structure:
     """What has to be compiled for it."""
+    return _shape(case.problem, dear="dear" in case.data)
+
+
+def _shape(problem: Problem, *, dear: bool) -> Structure:
     store = problem.store
     inside = store is None or (
         store.min_kwh - TINY_KWH <= store.stored_kwh <= store.max_kwh + TINY_KWH
     )
     limits = problem.import_limit_kw is not None or problem.export_limit_kw is not None
-    return Structure(len(problem.load_kw), len(problem.cars), store is not None, not inside, limits)
+    return Structure(
+        len(problem.load_kw), len(problem.cars), store is not None, not inside, limits, dear
+    )
 
 
 def case_of(problem: Problem, grid: Grid, prices: Prices) -> Case:
@@ -115,6 +121,7 @@ def case_of(problem: Problem, grid: Grid, prices: Prices) -> Case:
         }
     end = _add_store(data, problem, grid, prices, cars_max)
     _add_limits(data, problem, hours, surplus)
+    _add_dear(data, problem, prices, surplus)
     return Case(
         problem, grid, prices, surplus, deadlines, worth, least, permitted, end, car_end, data
     )
@@ -136,7 +143,7 @@ def _add_store(
     zero, into, out_of = np.zeros(n), np.zeros(n), np.zeros(n)
     into[0] = problem.battery_offset_eur_kwh * store.charge_efficiency
     out_of[0] = problem.battery_offset_eur_kwh / store.discharge_efficiency
-    barred = np.asarray(prices.gap, dtype=bool) | (not (store.grid_charging and store.controllable))
+    barred = barred_of(store, prices)
     charge = store.charge_kw * hours
     soft = not store.min_kwh - TINY_KWH <= store.stored_kwh <= store.max_kwh + TINY_KWH
     start, value = zero.copy(), zero.copy()
@@ -165,6 +172,11 @@ def _add_store(
         "above_min": zero,
     }
     return end_value
+
+
+def barred_of(store: Store, prices: Prices) -> NDArray[np.bool_]:
+    """The slots in which the battery takes sun only (INV-18)."""
+    return prices.gap | (not (store.grid_charging and store.controllable))
 
 
 def _early(k: int, tie: Array) -> Array:
@@ -203,6 +215,25 @@ def _add_limits(
         if most_out is not None
         else np.zeros(len(hours)),
     }
+
+
+def _add_dear(
+    data: dict[str, Array | float], problem: Problem, prices: Prices, surplus: Array
+) -> None:
+    """Where export pays more than import costs: sell, or buy for some of what takes energy."""
+    dear = (prices.sell > prices.buy) & (surplus > TINY_KWH)
+    if not dear.any():
+        return
+    sun = np.where(dear, surplus, 0.0)
+    data |= {"dear": dear.astype(float), "dear_sun": sun}
+    data |= {"buys_cost": 0.0 * sun, "buys_min": 0.0 * sun, "buys_max": dear.astype(float)}
+    store = problem.store
+    most = {name: np.asarray(data[name]) for name in data if name.endswith("_max")}
+    if store is not None:  # while something is bought
+        most["charge_max"] = np.where(barred_of(store, prices), 0.0, most["charge_max"])
+    for takers in takers_of(_shape(problem, dear=True)):
+        bought = sum((most[f"{one}_max"] for one in takers), np.zeros(len(sun)))
+        data["room_" + "_".join(takers)] = sun - np.where(dear, bought, 0.0)
 
 
 def _marginal(prices: Prices, surplus: Array) -> Array:

@@ -6,6 +6,7 @@ with one entry (`x <= bound`) become column bounds, which is what HiGHS is fast 
 (planner-speed.md §3.3, §3.4). Energies are kWh per slot on the AC side, money is in thousandths.
 """
 
+from itertools import combinations
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,7 +23,7 @@ class Structure(NamedTuple):
     """What a compiled problem depends on: shapes only, no data.
 
     `soft_band`: the battery starts outside its SoC band, so the band is soft. `limits`: the grid
-    connection has limits.
+    connection has limits. `dear`: somewhere export pays more than import costs.
     """
 
     slots: int
@@ -30,6 +31,7 @@ class Structure(NamedTuple):
     battery: bool
     soft_band: bool
     limits: bool
+    dear: bool = False
 
 
 class Model(NamedTuple):
@@ -56,6 +58,7 @@ def write_model(shape: Structure) -> Model:
     names += ["charge", "discharge", "stored"] if shape.battery else []
     names += ["below", "above"] if shape.soft_band else []
     names += ["import_over", "export_over"] if shape.limits else []
+    names += ["buys"] if shape.dear else []
     names += [f"car{k}" for k in range(shape.cars)]
     v = {name: cp.Variable(n, name=name) for name in names}
     p: dict[str, Any] = {"net_load": cp.Parameter(n, name="net_load")}
@@ -98,21 +101,41 @@ def write_model(shape: Structure) -> Model:
     return Model(problem, p, v, named)
 
 
+def takers_of(shape: Structure) -> tuple[tuple[str, ...], ...]:
+    """The groups of what takes energy (`charge`, `car0` ...) of which a hull of selling is told.
+
+    All of them, up to pairs, and all together: with a battery and two cars that is every group.
+    """
+    takers = [f"car{k}" for k in range(shape.cars)] + ["charge"] * shape.battery
+    groups = [group for size in range(3) for group in combinations(takers, size)]
+    return tuple(dict.fromkeys([*groups, tuple(takers)]))
+
+
 def _hulls(shape: Structure, v: dict[str, Any], p: dict[str, Any]) -> list[Any]:
     """Rows that bring the linear program near to what it cannot say.
 
     What cars draw beyond a sun that is too weak for their minimum power: the hull of "nothing, or
-    at least the minimum"; without it the program takes any crumb of sun.
+    at least the minimum"; without it the program takes any crumb of sun. Where export pays more:
+    the hull of "buy, or sell" (`buys` is 1, or 0); without it the program sells all sun and buys
+    what it needs.
     """
     import cvxpy as cp
 
     n = shape.slots
-    drawn = v["grid_import"]
+    drawn, sold = v["grid_import"], v["grid_export"]
     if shape.limits:
-        drawn = drawn + v["import_over"]
+        drawn, sold = drawn + v["import_over"], sold + v["export_over"]
+    rows: list[Any] = []
+    if shape.dear:
+        p["dear"], p["dear_sun"] = (cp.Parameter(n, nonneg=True) for _ in range(2))
+        for takers in takers_of(shape):
+            name = "room_" + "_".join(takers)
+            p[name] = cp.Parameter(n, name=name)
+            flows = sold + sum(v[one] for one in takers)
+            room = cp.multiply(p[name], v["buys"])
+            rows.append(cp.multiply(p["dear"], flows) + room <= p["dear_sun"])
     if shape.battery:
         drawn = drawn + v["discharge"]
-    rows: list[Any] = []
     if shape.cars:
         beyond = 0.0
         for k in range(shape.cars):

@@ -8,7 +8,7 @@ permitted (INV-09, INV-11, INV-13, INV-18). Energies in kWh per slot.
 import numpy as np
 from numpy.typing import NDArray
 
-from actors.planner_case import TINY_KWH, Case
+from actors.planner_case import TINY_KWH, Case, barred_of
 from actors.planner_directions import Pair, everywhere, one_direction
 from actors.planner_model import Array, Ints
 from actors.planner_search import Choice, Way
@@ -46,7 +46,7 @@ class PlanRules:
         if store is None:
             return pairs
         into, out_of = at["charge"][None], at["discharge"][None]
-        barred = case.prices.gap | (not (store.grid_charging and store.controllable))
+        barred = barred_of(store, case.prices)
         return [
             *pairs,
             everywhere(into, out_of),
@@ -58,6 +58,11 @@ class PlanRules:
     def pairs(self) -> tuple[Pair, ...]:
         """All of which only one may flow."""
         return (*self.sells, *self.others)
+
+    def decided(self) -> Ints:
+        """All columns of which some rule asks whether they are zero."""
+        groups = [group.ravel() for pair in self.pairs for group in (pair.one, pair.other)]
+        return np.unique(np.concatenate([*groups, *self._cars]))
 
     def semicontinuous(self) -> list[tuple[int, float]]:
         """Columns that are zero or at least so much."""

@@ -8,6 +8,8 @@ the search can say how much better any plan could be. The effort is counted, nev
 from heapq import heapify, heappop, heappush
 from typing import NamedTuple, Protocol
 
+import numpy as np
+
 from actors.planner_model import Array, Ints
 from actors.planner_solver import Program, SolveFailedError
 
@@ -210,16 +212,24 @@ class _Search:
         heapify(self.open)
 
 
-def search(program: Program, rules: Rules, budget: Budget, guess: Way | None = None) -> Searched:
+def search(
+    program: Program,
+    rules: Rules,
+    budget: Budget,
+    guess: Way | None = None,
+    known: Searched | None = None,
+) -> Searched:
     """The best solution of a loaded program that breaks no rule.
 
     `guess`: what is decided at once for a first solution; it hides nothing from the search.
+    `known`: a solution that stays unless another one is cheaper.
     Raises SolveFailedError where there is none at all.
     """
     value = program.run()
     if value is None:
         raise SolveFailedError("the program has no solution")
     it = _Search(program, rules, budget)
+    it.best = known
     if guess is not None:
         it.aside(value, 0, (guess,))
     it.from_root(value, 0)
@@ -231,3 +241,21 @@ def search(program: Program, rules: Rules, budget: Budget, guess: Way | None = N
     if it.best is None:
         raise SolveFailedError("no solution respects every rule")
     return it.best._replace(gap=max(0.0, it.gap), nodes=it.nodes)
+
+
+def near(program: Program, rules: Rules, budget: Budget, found: Searched, shared: Ints) -> Searched:
+    """The best of what also leaves these columns at zero; a quarter of the most work goes there.
+
+    `shared`: zero in `found` and in the relaxed program alike, whose bounds stand in `program`.
+    Relaxation induced neighbourhood search (Danna, Rothberg, Le Pape 2005): many slots are nearly
+    equal, and a tree over all of them spends its work on telling them apart.
+    """
+    lower = program.lower[shared]
+    program.bound(shared, lower, np.maximum(lower, 0.0))
+    most = program.work + budget.most_work // 4
+    try:
+        better = search(program, rules, budget._replace(work=most, most_work=most), known=found)
+    except SolveFailedError:  # the solver's tolerance
+        return found
+    gap = max(0.0, found.gap - found.value + better.value)
+    return better._replace(gap=gap, nodes=found.nodes + better.nodes)

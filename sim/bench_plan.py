@@ -132,7 +132,7 @@ def _cases(problems: Iterable[Problem]) -> Iterator[_Case]:
     for problem in problems:
         grid = grid_of(problem)
         case = case_of(problem, grid, prices_of(problem, grid))
-        shape = structure_of(problem)
+        shape = structure_of(case)
         if shape not in programs:
             programs[shape] = FastProgram(write_model(shape), Meter())
         program = programs[shape]
@@ -148,7 +148,7 @@ class _Ways:
     """The ways to solve one structure's linear programs again and again."""
 
     def __init__(self, case: _Case) -> None:
-        self._shape = structure_of(case.problem)
+        self._shape = structure_of(case.case)
         self._raw = RawProgram(case.program.loaded())
         self._public = PublicProgram(write_model(self._shape), Meter())
         self._public.load(case.case.data)
@@ -188,7 +188,7 @@ def roll(kind: Kind, slots: int, count: int, dump: Path | None = None) -> _Times
     ways: dict[Structure, _Ways] = {}
     for k, one in enumerate(_cases(rolling(kind, slots, 2 * count))):
         milp = monolith(one.program, one.rules)
-        shape = structure_of(one.problem)
+        shape = structure_of(one.case)
         if shape not in ways:
             ways[shape] = _Ways(one)
             planner.solve(one.problem)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from actors.planner_model import Array, Ints
-from actors.planner_search import Budget, Choice, Searched, Way, search
+from actors.planner_search import Budget, Choice, Searched, Way, near, search
 from actors.planner_solver import Data, SolveFailedError
 
 THOROUGH = Budget(easy=0.0, good=0.0, enough=0.0, work=10**9, most_work=10**9)
@@ -185,6 +185,38 @@ def test_a_guess_hides_nothing_from_the_search_nor_from_the_certificate(seed: in
     hasty = THOROUGH._replace(most_work=20)
     early = search(drawn.program(), Whole(), hasty, taken(seed % 8))
     assert early.value - early.gap - 1e-9 <= drawn.best() <= early.value + 1e-9
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_near_a_solution_only_what_is_better_replaces_it(seed: int) -> None:
+    """What it leaves at zero stays there; the certificate goes on to hold for everything."""
+    drawn = knapsack(seed)
+    program = drawn.program()
+    program.run()
+    relaxed = program.x.copy()
+    budget = THOROUGH._replace(most_work=20)
+    first = search(drawn.program(), Whole(), budget)
+    shared = np.flatnonzero((first.x < 1e-6) & (relaxed < 1e-6))
+    found = near(program, Whole(), THOROUGH._replace(most_work=10**6), first, shared)
+    assert found.value <= first.value
+    assert (found.x is first.x) == (found.value == first.value)
+    assert (found.x[shared] == 0.0).all()
+    assert found.value - found.gap - 1e-9 <= drawn.best() <= found.value + 1e-9
+    assert_stands(found, program)
+    held = [k for k in range(8) if k not in shared]
+    rest = Drawn([drawn.costs[k] for k in held], [drawn.sizes[k] for k in held], drawn.need)
+    assert found.value == pytest.approx(rest.best())
+
+
+def test_near_a_solution_it_may_end_before_it_finds_any() -> None:
+    drawn = knapsack(3)
+    first = search(drawn.program(), Whole(), THOROUGH)
+    program = drawn.program()
+    found = near(program, Whole(), THOROUGH._replace(most_work=0), first, np.arange(0))
+    assert found.x is first.x
+    program.upper[:] = 0.0  # nothing can be taken at all
+    found = near(program, Whole(), THOROUGH, first, np.arange(0))
+    assert found is first
 
 
 def test_a_guess_that_leads_nowhere_is_no_harm() -> None:
