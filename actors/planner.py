@@ -86,7 +86,7 @@ class Planner:
             self.rebuild()
             solved = self.solve(problem)
         case = solved.case
-        return plan_of(problem, case.grid, case.prices, _flows(solved))
+        return plan_of(problem, case.grid, case.prices, flows_of(solved))
 
     def solve(self, problem: Problem, budget: Budget = BUDGET) -> Solved:
         """The solution behind a plan. Raises NoPricesError and SolveFailedError."""
@@ -143,7 +143,7 @@ def _clean(kwh: Array) -> Array:
     return np.where(kwh > TINY_KWH, kwh, 0.0)
 
 
-def _flows(solved: Solved) -> Flows:
+def flows_of(solved: Solved) -> Flows:
     """The solution for people: clean of noise, prices in EUR."""
     case, values = solved.case, solved.values
     none = np.zeros(len(case.grid.starts))

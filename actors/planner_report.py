@@ -11,6 +11,8 @@ from engine.values import Plan, PlanSlot, Shortfall, Why
 IMPORT_LIMIT_FACTOR = 10.0
 """Beyond the fuse one kWh counts as so many unmet ones."""
 EXPORT_LIMIT_EUR_KWH = 0.5
+WORTH_SAYING_EUR = 0.005
+"""A plan is called the cheapest where no other could be cheaper by more than so much."""
 
 
 def cost_eur(slots: tuple[PlanSlot, ...]) -> float:
@@ -73,11 +75,16 @@ def _penalties(problem: Problem, shortfalls: tuple[Shortfall, ...]) -> float:
 
 def _why(problem: Problem, prices: Prices, flows: Flows, cost: float) -> Why:
     """Which rung, on what it stands (INV-25): hours with known prices, and whether sun is known."""
-    numbers = (("cost_eur", round(cost, 4)), ("known_h", round(prices.known / 4, 2)))
+    numbers: tuple[tuple[str, float], ...] = (
+        ("cost_eur", round(cost, 4)),
+        ("known_h", round(prices.known / 4, 2)),
+    )
     if flows.rung == "rules":
         known = prices.known > 0 and not problem.prices_failed
         return Why("plan_by_rules" if known else "plan_by_rules_no_prices", numbers)
     code = "plan_optimal" if problem.pv_known else "plan_optimal_no_sun_forecast"
+    if flows.gap_eur is not None and flows.gap_eur >= WORTH_SAYING_EUR:
+        numbers = (*numbers, ("gap_eur", round(flows.gap_eur, 4)))
     return Why(code, (*numbers, ("end_value_eur_kwh", round(flows.end_value, 4))))
 
 

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 
 SENTENCES: Mapping[str, str] = {
     # why a plan was made
-    "plan_optimal": "Günstigster Plan[: Stromrechnung {cost_eur}][, Preise bekannt für {known_h}].",
+    "plan_optimal": "Günstigster Plan[: Stromrechnung {cost_eur}][, Preise bekannt für {known_h}]"
+    "[, höchstens {gap_eur} über dem besten].",
     "plan_optimal_no_sun_forecast": "Günstigster Plan ohne Sonnenvorhersage von evcc"
-    "[: Stromrechnung {cost_eur}][, Preise bekannt für {known_h}].",
+    "[: Stromrechnung {cost_eur}][, Preise bekannt für {known_h}][, höchstens {gap_eur} über dem "
+    "besten].",
     "plan_first": "Der erste Plan.",
     "plan_new_slot": "Der Plan der neuen Viertelstunde.",
     "plan_prices_changed": "Neue Preise sind da[: {saves_eur} gespart].",

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 
 SENTENCES: Mapping[str, str] = {
     # why a plan was made
-    "plan_optimal": "Cheapest plan[: electricity bill {cost_eur}][, prices known for {known_h}].",
+    "plan_optimal": "Cheapest plan[: electricity bill {cost_eur}][, prices known for {known_h}]"
+    "[, at most {gap_eur} above the best].",
     "plan_optimal_no_sun_forecast": "Cheapest plan without a sun forecast from evcc"
-    "[: electricity bill {cost_eur}][, prices known for {known_h}].",
+    "[: electricity bill {cost_eur}][, prices known for {known_h}][, at most {gap_eur} above the "
+    "best].",
     "plan_first": "The first plan.",
     "plan_new_slot": "The plan of the new quarter hour.",
     "plan_prices_changed": "New prices arrived[: saves {saves_eur}].",

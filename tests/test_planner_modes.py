@@ -8,10 +8,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from actors.execution import car_rule
+from actors.planner import flows_of
 from actors.planner_battery import CALM_EUR, CODES, BatterySlots, battery_rule, calm
+from actors.planner_model import MONEY_SCALE
+from actors.planner_report import plan_of
 from actors.rules import plan_by_rules
 from engine.values import BatteryMode, ChargeMode
 from tests.make_planner import (
+    PLANNER,
     SHORT,
     assert_physical,
     battery,
@@ -112,6 +116,16 @@ def test_inv_25_a_plan_without_sun_forecast_says_so() -> None:
     assert plan(home(pv_known=False)).why.code == "plan_optimal_no_sun_forecast"
     assert plan(home()).why.code == "plan_optimal"
     assert dict(plan(home()).why.numbers)["known_h"] == SHORT / 4
+
+
+@pytest.mark.parametrize(("gap_eur", "said"), [(0.0, None), (0.0049, None), (0.0123, 0.0123)])
+def test_a_plan_says_how_far_from_the_best_it_may_be(gap_eur: float, said: float | None) -> None:
+    solved = PLANNER.solve(home())
+    searched = solved.found._replace(gap=gap_eur * MONEY_SCALE)
+    grid, prices = solved.case.grid, solved.case.prices
+    found = plan_of(home(), grid, prices, flows_of(solved._replace(found=searched)))
+    assert found.gap_eur == gap_eur
+    assert dict(found.why.numbers).get("gap_eur") == said
 
 
 def test_the_battery_holds_for_a_dearer_hour_and_serves_in_it() -> None:

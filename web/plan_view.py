@@ -149,6 +149,7 @@ def plan_view(made: PlanMade | None, zone: str) -> dict[str, Any] | None:
         "cost_eur": plan.cost_eur,
         "wear_eur": plan.wear_eur,
         "objective_eur": plan.objective_eur,
+        "gap_eur": plan.gap_eur,
         "end_value_eur_kwh": plan.end_value_eur_kwh,
         "why": why_view(plan.why, zone),
         "news": why_view(made.news, zone),
