@@ -25,8 +25,8 @@ from actors.planner_solver import Data, Meter, Program, make_program
 
 GOOD, ENOUGH = 0.3, 1.0
 """Thousandths: no more is looked for within 0.03 ct; below 0.1 ct nothing more than the search."""
-WORK, LONG_WORK, LONG_SLOTS = 12_000, 6_000, 192
-"""Beyond so many slots each unit of work takes several times as long."""
+WORK, LONG_SLOTS = 12_000, 192
+"""Beyond so many slots each unit of work takes the longer, and there are fewer of them."""
 ROUNDS, PATIENT_ROUNDS = 100, 15
 STEPS, LEAST_STEPS = 120, 30
 """Of the mixed-integer program for one day: a step of twice the slots takes four times as long.
@@ -125,7 +125,7 @@ class _Counted:
 
 def _searched(program: Program, data: Data, rules: ScheduleRules, slots: int) -> Searched:
     """What is decided in halves, where that is good enough; what the search finds otherwise."""
-    quick, work = _in_halves(program, rules), WORK if slots <= LONG_SLOTS else LONG_WORK
+    quick, work = _in_halves(program, rules), WORK * LONG_SLOTS // max(slots, LONG_SLOTS)
     budget = Budget(0.02, GOOD, ENOUGH, work, work)
     if quick is not None and quick.gap <= GOOD:
         return quick

@@ -182,7 +182,7 @@ def read(desk: Desk | None, lp: Loadpoint, at: datetime, rules: EvccRules, actin
         held, changed = _read_one(before, value, at, excuses, setting, looked_at=rules.looked_at)
         if setting == "mode" and given is not None and not changed:
             changed = _set_back(before, value, given, excuses, rules.looked_at)
-            stood = None if changed else stood
+            stood = given if changed else stood
         held = _remembering(held, before, at)
         by_human = changed and acting and lp.connected
         if setting == "mode":

@@ -284,6 +284,14 @@ def test_a_mode_that_is_not_the_cars_own_was_set_again_after_the_car_came() -> N
     assert human(comes_to(OFF, OFF, OFF)) is None
 
 
+def test_who_sets_the_mode_again_that_the_car_brought_gives_the_control_back() -> None:
+    actor = comes_to(OFF, NOW, OFF)
+    tell(actor, state(after(120), home(loadpoint(mode=NOW), NOW)))
+    assert human(actor) is None
+    tell(actor, state(after(180), home(loadpoint(mode=OFF), NOW)))
+    assert human(actor) is OFF
+
+
 def test_inv_41_a_write_of_ours_that_landed_after_the_car_came_is_nobodys_word() -> None:
     given = Held("now", user="now", ours="pv", ours_at=after(62))
     desk = Desk("garage", False, None, given, Held(0.0), Held(0.0))
