@@ -339,9 +339,7 @@ def test_who_takes_a_cars_name_away_changes_no_mode(
 
 
 @pytest.mark.parametrize(("kwh", "theirs"), [(2.1, OFF), (0.0, None)])
-def test_a_session_that_goes_on_shows_that_no_other_car_came(
-    kwh: float, theirs: ChargeMode | None
-) -> None:
+def test_a_session_that_goes_on_shows_that_no_car_came(kwh: float, theirs: Any) -> None:
     """A human made evcc look for the name again (PATCH vehicle): what they set before is theirs."""
     actor = charging()
     guest = loadpoint(mode=OFF, vehicle=None, vehicle_soc_pct=None, detecting=True, session_kwh=kwh)
