@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from actors.planner_model import MONEY_SCALE, Array, Structure
 from actors.planner_problem import CarNeed, Grid, Prices, Problem, Store, open_hours
 from actors.planner_report import EXPORT_LIMIT_EUR_KWH, IMPORT_LIMIT_FACTOR
+from actors.planner_swaps import add_swaps, from_first_swap, waiting_of, wallboxes_of
 
 TINY_KWH = 1e-6
 CRUMB_KWH = 1e-4
@@ -56,7 +57,8 @@ def structure_of(problem: Problem) -> Structure:
         store.min_kwh - TINY_KWH <= store.stored_kwh <= store.max_kwh + TINY_KWH
     )
     limits = problem.import_limit_kw is not None or problem.export_limit_kw is not None
-    return Structure(len(problem.load_kw), len(problem.cars), store is not None, not inside, limits)
+    shape = len(problem.load_kw), len(problem.cars), store is not None, not inside, limits
+    return Structure(*shape, waiting_of(problem), wallboxes_of(problem))
 
 
 def case_of(problem: Problem, grid: Grid, prices: Prices) -> Case:
@@ -103,7 +105,7 @@ def case_of(problem: Problem, grid: Grid, prices: Prices) -> Case:
     cars_max = zero
     dearer = CHEAP_SHARE * prices.buy
     for k, car in enumerate(problem.cars):
-        most = car.max_kw * open_hours(car, grid)
+        most = from_first_swap(problem, car, car.max_kw * open_hours(car, grid))
         most = np.where(permitted[k], most, np.minimum(most, np.maximum(surplus, draws[k])))
         cars_max = cars_max + most
         data |= {
@@ -115,6 +117,7 @@ def case_of(problem: Problem, grid: Grid, prices: Prices) -> Case:
         }
     end = _add_store(data, problem, grid, prices, cars_max)
     _add_limits(data, problem, hours, surplus)
+    add_swaps(data, problem)
     return Case(
         problem, grid, prices, surplus, deadlines, worth, least, permitted, end, car_end, data
     )

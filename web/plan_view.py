@@ -45,13 +45,14 @@ def battery_part(slot: PlanSlot) -> Part:
 
 def car_part(slot: PlanSlot, vehicle: str) -> Part | None:
     """What one car does in `slot`; None when the plan does not hold it there."""
-    for car in slot.cars:
-        if car.vehicle == vehicle:
-            kind = "idle"
-            if car.charge_kw > MOVES_KW:
-                kind = "grid" if car.mode == ChargeMode.NOW else "sun"
-            return Part(kind, car.mode, car.charge_kw, car.soc_pct, car.why)
-    return None
+    own = [car for car in slot.cars if car.vehicle == vehicle]
+    if not own:
+        return None
+    car = max(own, key=lambda one: one.charge_kw)  # it may wait at several wallboxes
+    kind = "idle"
+    if car.charge_kw > MOVES_KW:
+        kind = "grid" if car.mode == ChargeMode.NOW else "sun"
+    return Part(kind, car.mode, car.charge_kw, car.soc_pct, car.why)
 
 
 def lanes_of(plan: Plan) -> dict[str | None, list[Part | None]]:
