@@ -10,10 +10,11 @@ from actors.planner_inputs import cars_of, problem_of
 from actors.planner_problem import CarNeed, Problem
 from actors.rules import plan_by_rules
 from actors.script import script_of
-from engine.messages import PlanMade, TurnsGiven
+from engine.messages import DriverAsked, PlanMade, TurnsGiven
 from engine.settings import CarSettings, SequencerSettings
 from engine.values import Plan
 from engine.waiting import Waiting
+from sim.scenario import SimCar
 from tests.make_optimizer import (
     SETTINGS,
     SLOTS,
@@ -27,6 +28,8 @@ from tests.make_optimizer import (
     turn,
 )
 from tests.make_planner import NOON, assert_physical, by_hour, car, home, hours, plan
+from tests.make_ring import home as ring_home
+from tests.make_ring import local, told
 from web.plan_view import car_part, doing_view
 
 HOURS = 24
@@ -222,3 +225,35 @@ def test_the_page_shows_a_lane_for_each_car_and_where_it_charges() -> None:
     assert lanes == ["eup", "kia", "zoe"]
     shown = [part for slot in made.slots if (part := car_part(slot, "zoe")) is not None]
     assert [k for k, part in enumerate(shown) if part.kind != "idle"] == charging(made, "zoe")
+
+
+@pytest.mark.parametrize("runtime", ["steps", "threads"])
+def test_a_car_that_leaves_today_is_asked_for_while_another_one_charges(runtime: str) -> None:
+    """The whole ring: it is 13:00, the family car beside the wallbox leaves at 18:00."""
+    start = local("2026-01-13", "13:00")
+    scenario = ring_home(
+        start,
+        wishes=(
+            CarSettings(name="compact", target_soc_pct=80, departure="07:30"),
+            CarSettings(name="family", target_soc_pct=80, departure="18:00", source="http"),
+        ),
+        cars=(
+            SimCar(name="compact", capacity_kwh=50, soc_pct=60, loadpoint="carport"),
+            SimCar(name="family", capacity_kwh=70, soc_pct=60),
+        ),
+    )
+    story = told(scenario, runtime, 4 / 24)
+    (question,) = story.told.said(DriverAsked)
+    assert (question.vehicle, question.why.code) == ("family", "swap_planned")
+    swap_at = datetime.fromisoformat(str(dict(question.why.numbers)["swap_at"]))
+    assert start <= question.at <= swap_at <= start + timedelta(hours=4)
+    # 14 kWh at the least are to come, at 11 kW
+    assert swap_at <= local("2026-01-13", "16:45")
+    counted_on = [
+        sum(kwh_of(made, "family")) for made in story.plans() if made.made_at >= question.at
+    ]
+    assert counted_on[0] > 13
+    # nobody swapped: an hour later nobody counts on it, and the other car waits for the night
+    assert counted_on[-1] == 0
+    after = story.plans()[-1]
+    assert {one.vehicle for slot in after.slots for one in slot.cars} == {"compact"}
