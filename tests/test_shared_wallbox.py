@@ -30,7 +30,7 @@ from tests.make_optimizer import (
 from tests.make_planner import NOON, assert_physical, by_hour, car, home, hours, plan
 from tests.make_ring import home as ring_home
 from tests.make_ring import local, told
-from web.plan_view import car_part, doing_view
+from web.plan_view import car_part, doing_view, slot_view
 
 HOURS = 24
 SLOTS_24 = 4 * HOURS + 1
@@ -225,6 +225,12 @@ def test_the_page_shows_a_lane_for_each_car_and_where_it_charges() -> None:
     assert lanes == ["eup", "kia", "zoe"]
     shown = [part for slot in made.slots if (part := car_part(slot, "zoe")) is not None]
     assert [k for k, part in enumerate(shown) if part.kind != "idle"] == charging(made, "zoe")
+    # the page looks for the first of that name
+    firsts = [
+        next(one for one in slot_view(slot)["cars"] if one["vehicle"] == "zoe")
+        for slot in made.slots
+    ]
+    assert [k for k, one in enumerate(firsts) if one["charge_kw"] > 0] == charging(made, "zoe")
 
 
 @pytest.mark.parametrize("runtime", ["steps", "threads"])

@@ -121,9 +121,12 @@ def slot_view(slot: PlanSlot) -> dict[str, Any]:
     """One slot in numbers; its reasons stand in the blocks."""
     view = msgspec.structs.asdict(slot)
     del view["why"]
+    cars = slot.cars
+    if len({car.vehicle for car in cars}) < len(cars):  # one that waits at several wallboxes
+        cars = tuple(sorted(cars, key=lambda car: -car.charge_kw))
     view["cars"] = [
         {name: value for name, value in msgspec.structs.asdict(car).items() if name != "why"}
-        for car in slot.cars
+        for car in cars
     ]
     return view
 
