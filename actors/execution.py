@@ -20,6 +20,7 @@ from actors.planner_battery import (
 )
 from actors.planner_model import Array
 from actors.planner_problem import CarNeed, Grid, Prices, Problem, open_hours
+from actors.planner_stays import Stay, stays_of, why_not_there
 from engine.values import BatteryMode, ChargeMode, PlanCar, PlanSlot, Why
 
 NEAR_FULL = 0.6
@@ -184,6 +185,8 @@ class _CarPlan(NamedTuple):
     by_rule: bool
     last: int
     """The last slot before its departure; -1 without one."""
+    stay: Stay | None = None
+    """Its time at a wallbox that several cars share."""
 
 
 def _car_plan(car: CarNeed, number: int, grid: Grid, flows: Flows, row: list[float]) -> _CarPlan:
@@ -212,6 +215,8 @@ def _idle_why(
 ) -> Why:
     """Why a car does not charge in a slot; `limit_eur_kwh`: below this price it would."""
     following = plan.following[k]
+    if plan.stay is not None and (swap := why_not_there(plan.stay, k)) is not None:
+        return swap
     limit = (("price_eur_kwh", buy[k]), ("limit_eur_kwh", plan.worth[k]))
     if following is not None and plan.by_rule:
         return Why("car_waits_by_rule", (("next_at", starts[following]),))
@@ -284,10 +289,12 @@ def slots_of(problem: Problem, grid: Grid, prices: Prices, flows: Flows) -> tupl
     table, n = _table(problem, grid, flows), len(grid.starts)
     buy = prices.buy.tolist()
     battery = _battery_part(problem, grid, flows, table, prices.buy)
-    cars = [
-        _car_slots(_car_plan(car, k, grid, flows, table.cars[k]), table, buy, grid)
+    stays = stays_of(problem, grid, table.cars)
+    plans = [
+        _car_plan(car, k, grid, flows, table.cars[k])._replace(stay=stays.get(k))
         for k, car in enumerate(problem.cars)
     ]
+    cars = [_car_slots(plan, table, buy, grid) for plan in plans]
     unknown: list[float | None] = [None] * n
     columns = (  # in the order of PlanSlot's fields, which is several times faster than by name
         grid.starts,

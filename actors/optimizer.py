@@ -14,9 +14,10 @@ import msgspec
 from actors.meters import blind_by_meters
 from actors.planner import NoPricesError, Planner
 from actors.planner_inputs import Wanted, cars_of, problem_of
-from actors.planner_problem import Charged, Problem, learn_shape
+from actors.planner_problem import CarNeed, Charged, Problem, learn_shape
 from actors.planner_solver import SolveFailedError
 from actors.rules import plan_by_rules
+from actors.script import plugged_in
 from engine.actor import Actor
 from engine.messages import (
     ConfigRead,
@@ -132,8 +133,7 @@ class Optimizer(Actor[Hears, PlanMade]):
             plan = _evcc_alone(now, revision, memory)
             planned = Planned(now, 0, None, ())
         else:
-            turns = memory.turns.turns if memory.turns else ()
-            cars, wanted = cars_of(memory.state, memory.settings, turns, now)
+            cars, wanted = _cars(memory, memory.state, now)
             problem = problem_of(
                 at=now,
                 revision=revision,
@@ -172,6 +172,15 @@ class Optimizer(Actor[Hears, PlanMade]):
             return plan_by_rules(problem)
 
 
+def _cars(
+    memory: OptimizerMemory, state: HomeState, now: datetime
+) -> tuple[tuple[CarNeed, ...], tuple[Wanted, ...]]:
+    """Who is planned for: who is plugged in, and who waits for it."""
+    heard = memory.turns
+    turns, waiting = (heard.turns, heard.waiting) if heard is not None else ((), ())
+    return cars_of(state, memory.settings, turns, now, waiting)
+
+
 def _battery_before(plan: Plan | None, now: datetime) -> BatteryMode | None:
     """The battery mode that the last plan asked for, if that was just now."""
     if plan is None or not plan.slots or now - plan.made_at > 2 * SLOT:
@@ -180,12 +189,15 @@ def _battery_before(plan: Plan | None, now: datetime) -> BatteryMode | None:
 
 
 def _charged_before(plan: Plan | None, now: datetime) -> tuple[Charged, ...]:
-    """Where the last plan of the solver's charges from now on, if that was just now."""
+    """Where the last plan of the solver's charges from now on, if that was just now.
+
+    Of cars that share a wallbox the one that was plugged in: it stands first.
+    """
     if plan is None or plan.rung not in ("lp", "last") or now - plan.made_at > 2 * SLOT:
         return ()
     first, starts = slot_of(now), dict[str, list[datetime]]()
     for slot in plan.slots:
-        for car in slot.cars:
+        for car in plugged_in(slot.cars):
             known = starts.setdefault(car.loadpoint, [])
             if car.charge_kw > 0 and slot_of(slot.start) >= first:
                 known.append(slot_of(slot.start))
@@ -308,12 +320,12 @@ def _changed(
     memory: OptimizerMemory, planned: Planned, state: HomeState, now: datetime
 ) -> Why | None:
     """News within the slot."""
-    forecast, turns, rates = memory.forecast, memory.turns, memory.rates
+    forecast, rates = memory.forecast, memory.rates
     if forecast is None or not _of_one_reading(memory, state):
         return None
     if rates is not None and rates.revision != planned.rates_revision:
         return Why("plan_prices_changed")
-    _, wanted = cars_of(state, memory.settings, turns.turns if turns else (), now)
+    _, wanted = _cars(memory, state, now)
     if wanted != planned.wanted:
         return Why("plan_turns_changed")
     if forecast.at != planned.forecast_at:

@@ -13,7 +13,7 @@ import numpy as np
 from actors.execution import Flows
 from actors.planner_calm import calmed
 from actors.planner_case import TINY_KWH, Case, case_of, structure_of
-from actors.planner_model import MONEY_SCALE, Array, Structure, write_model
+from actors.planner_model import MONEY_SCALE, SWAP, Array, Structure, write_model
 from actors.planner_problem import Problem, grid_of, prices_of
 from actors.planner_report import plan_of
 from actors.planner_rules import PlanRules
@@ -99,6 +99,9 @@ class Planner:
         found = _found(case, program, budget)
         everything = np.arange(len(found.x))
         program.bound(everything, found.lower, found.upper)
+        if SWAP in program.columns:  # decided: prices are those of a swap that is made, or not
+            swaps = np.arange(program.columns[SWAP].start, program.columns[SWAP].stop)
+            program.bound(swaps, np.round(found.x[swaps]), np.round(found.x[swaps]))
         program.run()
         stored = -program.slopes("start")[0] / MONEY_SCALE if problem.store else None
         values = {name: found.x[at] for name, at in program.columns.items()}

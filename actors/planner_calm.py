@@ -7,7 +7,7 @@ to nothing more: each is tried as one more warm linear program.
 import numpy as np
 
 from actors.planner_case import TINY_KWH, Case
-from actors.planner_model import MONEY_SCALE, Array, Ints
+from actors.planner_model import MONEY_SCALE, SWAP, Array, Ints
 from actors.planner_rules import Bools, PlanRules
 from actors.planner_search import Searched
 from actors.planner_solver import Program
@@ -52,6 +52,9 @@ class _Calm:
             for name, at in program.columns.items()
             if name.startswith("car")
         ]
+        self._slotwise = np.array(
+            [at.start for name, at in program.columns.items() if name != SWAP]
+        )
         self.found = found
 
     def keep_last_plan(self) -> None:
@@ -60,7 +63,7 @@ class _Calm:
         patterns = self._now()
         for k, car in enumerate(self._case.problem.cars):
             starts = known.get(car.loadpoint)
-            if starts is not None:
+            if starts is not None and not car.waiting:
                 patterns[k] = np.array([slot_of(one) in starts for one in self._case.grid.starts])
         if any((one != other).any() for one, other in zip(patterns, self._now(), strict=True)):
             self._try(patterns)
@@ -71,7 +74,7 @@ class _Calm:
         meant = {one.loadpoint for one in self._case.problem.before if first in one.starts}
         for k, car in enumerate(self._case.problem.cars):
             on = self.found.x[self._own[k]] > TINY_KWH
-            pause = _pause(on, car.loadpoint in meant)
+            pause = _pause(on, car.loadpoint in meant and not car.waiting)
             if not len(pause):
                 continue
             more = on.copy()
@@ -124,7 +127,7 @@ class _Calm:
         lower, upper = found.lower.copy(), found.upper.copy()
         for k, own in enumerate(self._own):  # where a car changes, all is open again
             for t in np.flatnonzero(patterns[k] != (found.x[own] > TINY_KWH)):
-                at = np.array([columns.start + t for columns in program.columns.values()])
+                at = self._slotwise + t
                 lower[at], upper[at] = self._root[0][at], self._root[1][at]
         for k, (own, on) in enumerate(zip(self._own, patterns, strict=True)):
             lower[own] = np.where(on, self._rules.least[k], 0.0)

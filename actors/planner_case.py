@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from actors.planner_model import MONEY_SCALE, Array, Structure, takers_of
 from actors.planner_problem import CarNeed, Grid, Prices, Problem, Store, open_hours
 from actors.planner_report import EXPORT_LIMIT_EUR_KWH, IMPORT_LIMIT_FACTOR
+from actors.planner_swaps import add_swaps, from_first_swap, waiting_of, wallboxes_of
 
 TINY_KWH = 1e-6
 CRUMB_KWH = 1e-4
@@ -61,7 +62,14 @@ def _shape(problem: Problem, *, dear: bool) -> Structure:
     )
     limits = problem.import_limit_kw is not None or problem.export_limit_kw is not None
     return Structure(
-        len(problem.load_kw), len(problem.cars), store is not None, not inside, limits, dear
+        len(problem.load_kw),
+        len(problem.cars),
+        store is not None,
+        not inside,
+        limits,
+        dear,
+        waiting_of(problem),
+        wallboxes_of(problem),
     )
 
 
@@ -69,8 +77,7 @@ def case_of(problem: Problem, grid: Grid, prices: Prices) -> Case:
     """The problem as costs and bounds. Raises nothing: every problem has data."""
     n, hours = len(problem.load_kw), grid.hours
     net = (np.array(problem.load_kw) - np.array(problem.pv_kw)) * hours
-    surplus = np.maximum(-net, 0.0)
-    sell = prices.sell
+    surplus, sell = np.maximum(-net, 0.0), prices.sell
     cheap = _marginal(prices, surplus)
     car_end = round(float(np.quantile(cheap, 0.25, method="lower")) + CAR_BONUS_EUR_KWH, 6)
     deadlines = tuple(deadline_of(car, grid) for car in problem.cars)
@@ -88,7 +95,7 @@ def case_of(problem: Problem, grid: Grid, prices: Prices) -> Case:
     for k, car in enumerate(problem.cars):
         worth[k, 0] += problem.cars_offset_eur_kwh * car.efficiency
     permitted = worth >= prices.buy
-    zero, endless = np.zeros(n), np.full(n, 1e6)
+    zero = np.zeros(n)
     draws = np.array(
         [
             np.minimum(min(car.min_kw, car.max_kw) * open_hours(car, grid), car.need_kwh)
@@ -101,7 +108,7 @@ def case_of(problem: Problem, grid: Grid, prices: Prices) -> Case:
         "net_load": net,
         "grid_import_cost": MONEY_SCALE * prices.buy,
         "grid_import_min": zero,
-        "grid_import_max": endless,
+        "grid_import_max": np.full(n, 1e6),
         "grid_export_cost": -MONEY_SCALE * sell + 1e-3,
         "grid_export_min": zero,
         "grid_export_max": surplus,
@@ -109,7 +116,7 @@ def case_of(problem: Problem, grid: Grid, prices: Prices) -> Case:
     cars_max = zero
     dearer = CHEAP_SHARE * prices.buy
     for k, car in enumerate(problem.cars):
-        most = car.max_kw * open_hours(car, grid)
+        most = from_first_swap(problem, car, car.max_kw * open_hours(car, grid))
         most = np.where(permitted[k], most, np.minimum(most, np.maximum(surplus, draws[k])))
         cars_max = cars_max + most
         data |= {
@@ -122,6 +129,7 @@ def case_of(problem: Problem, grid: Grid, prices: Prices) -> Case:
     end = _add_store(data, problem, grid, prices, cars_max)
     _add_limits(data, problem, hours, surplus)
     _add_dear(data, problem, prices, surplus)
+    add_swaps(data, problem)
     return Case(
         problem, grid, prices, surplus, deadlines, worth, least, permitted, end, car_end, data
     )

@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+from actors.departures import is_quiet
 from actors.fuse import import_limit_kw
 from actors.planner_problem import CarNeed, Charged, Problem, Store
 from engine.home import VOLTAGE_V
@@ -19,9 +20,12 @@ from engine.values import (
     Value,
     find,
 )
+from engine.waiting import Waiting
 
 DAY_SLOTS = 96
 DEFAULT_EFFICIENCY = 0.9
+MOST_WAITING = 2
+"""So many waiting cars are planned for at each wallbox, the most urgent ones."""
 HUMAN = "human"
 CAR_NOT_OBEYED = ("car_not_obeyed", "car_draw_not_obeyed")
 
@@ -218,17 +222,63 @@ def car_of(
     return car, wanted
 
 
+def waiting_car(
+    state: HomeState, settings: Settings, plugged: CarNeed, waits: Waiting, at: datetime
+) -> tuple[CarNeed, Wanted] | None:
+    """What a waiting car would need in the place of the one that is plugged in, if that is known.
+
+    It is always charged when that pays, never at once: somebody has to plug it in first.
+    """
+    loadpoint = state.loadpoint(plugged.loadpoint)
+    if loadpoint is None or waits.soc_pct is None or not waits.capacity_kwh:
+        return None
+    own = _car_settings(settings, waits.vehicle)
+    least, most = powers_kw(state.site, settings, loadpoint, waits.vehicle)
+    efficiency = own.charge_efficiency if own else DEFAULT_EFFICIENCY
+    departure = waits.departure if waits.departure and waits.departure > at else None
+    car = CarNeed(
+        vehicle=waits.vehicle,
+        loadpoint=plugged.loadpoint,
+        need_kwh=max(0.0, waits.need_kwh) / efficiency,
+        max_kw=most,
+        min_kw=least,
+        efficiency=efficiency,
+        capacity_kwh=waits.capacity_kwh,
+        soc_pct=waits.soc_pct,
+        departure=departure,
+        waiting=True,
+    )
+    open_ = car.need_kwh > 0
+    wanted = Wanted(car.loadpoint, car.vehicle, None, None, departure, False, open_, round(most, 3))
+    return car, wanted
+
+
 def cars_of(
-    state: HomeState, settings: Settings, turns: tuple[Turn, ...], at: datetime
+    state: HomeState,
+    settings: Settings,
+    turns: tuple[Turn, ...],
+    at: datetime,
+    waiting: tuple[Waiting, ...] = (),
 ) -> tuple[tuple[CarNeed, ...], tuple[Wanted, ...]]:
-    """All cars that are planned for, in the order of the turns; one per loadpoint."""
+    """All cars that are planned for: one per loadpoint, in the order of the turns, then who waits.
+
+    Of those the most urgent find a free wallbox: for them nobody has to be moved.
+    """
     found: dict[str, tuple[CarNeed, Wanted]] = {}
     for turn in turns:
         one = car_of(state, settings, turn, at)
         if one is not None:
             found.setdefault(turn.loadpoint.casefold(), one)
-    cars = tuple(car for car, _ in found.values())
-    return cars, tuple(wanted for _, wanted in found.values())
+    plugged = list(found.values())
+    loadpoints = state.site.loadpoints if state.site else ()
+    free = sum(1 for one in loadpoints if one.charger and not one.connected)
+    followers = [
+        waiting_car(state, settings, car, waits, at)
+        for car, _ in plugged
+        for waits in waiting[free : free + MOST_WAITING]
+    ]
+    all_ = [*plugged, *(one for one in followers if one is not None)]
+    return tuple(car for car, _ in all_), tuple(wanted for _, wanted in all_)
 
 
 def _load_kw(state: HomeState, forecast: Forecasted, at: datetime, count: int) -> tuple[float, ...]:
@@ -238,6 +288,12 @@ def _load_kw(state: HomeState, forecast: Forecasted, at: datetime, count: int) -
     return (
         tuple(one + more for one, more in zip(house, drawn, strict=True)) if any(drawn) else house
     )
+
+
+def _quiet(settings: Settings, slot: datetime, count: int) -> tuple[bool, ...]:
+    """At which slots' starts nobody is to swap cars."""
+    sequencer, zone = settings.sequencer, settings.site.zone
+    return tuple(is_quiet(slot + k * SLOT, sequencer, zone) for k in range(count))
 
 
 def problem_of(
@@ -275,4 +331,6 @@ def problem_of(
         prices_failed=rates is not None and rates.grid_failed_since is not None,
         battery_before=battery_before,
         before=charged_before,
+        swap_cost_eur=settings.sequencer.swap_cost_eur,
+        quiet=_quiet(settings, slot, count) if any(car.waiting for car in cars) else (),
     )

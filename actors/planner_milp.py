@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-from actors.planner_model import Array
+from actors.planner_model import Array, Ints
 from actors.planner_rules import PlanRules
 from actors.planner_solver import FastProgram
+from actors.planner_swaps import SwapRule
 
 TINY_KWH = 1e-9
 EXACT = 1e-9
@@ -62,7 +63,9 @@ def monolith(program: FastProgram, rules: PlanRules) -> Any:
     lp = program.loaded()
     names = [f"{name}_{t}" for name, at in program.columns.items() for t in range(_len(at))]
     added = Rows(names)
-    _add_switches(added, rules, largest(lp, rows_of(lp)))
+    most = largest(lp, rows_of(lp))
+    _add_switches(added, rules, most)
+    _add_stays(added, rules.swaps, most)
     milp = widened(lp, added)
     milp.col_names_ = added.names
     milp.row_names_ = [f"row_{k}" for k in range(milp.num_row_)]
@@ -113,6 +116,42 @@ def _add_switches(added: Rows, rules: PlanRules, most: Array) -> None:
                 added.add({column: 1.0, z: -float(most[column])}, -np.inf, 0.0)
             for column in other:
                 added.add({column: 1.0, z: float(most[column])}, -np.inf, float(most[column]))
+
+
+def _add_stays(added: Rows, swaps: SwapRule, most: Array) -> None:
+    """A switch for each swap, for the slot at which it happens, and for which of two comes first.
+
+    A car takes nothing before its own swap, nor after that of a car that comes after it.
+    """
+    begins = {}
+    for k, own in enumerate(swaps.cars):
+        column = swaps.swap_of(k)
+        if column is None:
+            continue
+        at = {int(s): added.switch(f"swap_{added.names[own[s]]}") for s in swaps.slots}
+        begins[k] = at
+        added.add(dict.fromkeys(at.values(), 1.0) | {column: -1.0}, 0.0, 0.0)
+        for t, taken in enumerate(own.tolist()):
+            begun = {z: -float(most[taken]) for s, z in at.items() if s <= t}
+            added.add({taken: 1.0} | begun, -np.inf, 0.0)
+    for one, other, is_plugged in swaps.rivals:
+        first = None if is_plugged else added.switch(f"first_{one}_{other}")
+        _add_end(added, swaps.cars[one], begins[other], most, first, is_first=True)
+        if first is not None:
+            _add_end(added, swaps.cars[other], begins[one], most, first, is_first=False)
+
+
+def _add_end(
+    added: Rows, own: Ints, after: dict[int, int], most: Array, first: int | None, *, is_first: bool
+) -> None:
+    """Nothing from the swap to the other car on; only if the switch `first` says so."""
+    for t, taken in enumerate(own.tolist()):
+        full = float(most[taken])
+        terms = {taken: 1.0} | {z: full for s, z in after.items() if s <= t}
+        right = full
+        if first is not None:
+            terms[first], right = (full, 2 * full) if is_first else (-full, full)
+        added.add(terms, -np.inf, right)
 
 
 def rows_of(lp: Any) -> Any:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+SWAP = "swap"
 MONEY_SCALE = 1000.0
 """Costs go to the solver in thousandths, so that its tolerance (1e-7) is below every tie break."""
 
@@ -23,7 +24,8 @@ class Structure(NamedTuple):
     """What a compiled problem depends on: shapes only, no data.
 
     `soft_band`: the battery starts outside its SoC band, so the band is soft. `limits`: the grid
-    connection has limits. `dear`: somewhere export pays more than import costs.
+    connection has limits. `dear`: somewhere export pays more than import costs. `waiting`,
+    `wallboxes`: empty, or for each car which vehicle waits (0: it is plugged in) and where.
     """
 
     slots: int
@@ -32,6 +34,8 @@ class Structure(NamedTuple):
     soft_band: bool
     limits: bool
     dear: bool = False
+    waiting: tuple[int, ...] = ()
+    wallboxes: tuple[int, ...] = ()
 
 
 class Model(NamedTuple):
@@ -60,18 +64,21 @@ def write_model(shape: Structure) -> Model:
     names += ["import_over", "export_over"] if shape.limits else []
     names += ["buys"] if shape.dear else []
     names += [f"car{k}" for k in range(shape.cars)]
-    v = {name: cp.Variable(n, name=name) for name in names}
+    names += [SWAP] if any(shape.waiting) else []
+    sizes = {SWAP: len(swap_columns(shape.waiting))}
+    v = {name: cp.Variable(sizes.get(name, n), name=name) for name in names}
     p: dict[str, Any] = {"net_load": cp.Parameter(n, name="net_load")}
     rows: list[Any] = []
     costs: list[Any] = []
     free_above = {"below", "above", "import_over"}
     for name in names:
-        p[f"{name}_cost"] = cp.Parameter(n, name=f"{name}_cost")
+        size = sizes.get(name, n)
+        p[f"{name}_cost"] = cp.Parameter(size, name=f"{name}_cost")
         costs.append(p[f"{name}_cost"] @ v[name])
-        p[f"{name}_min"] = cp.Parameter(n, name=f"{name}_min")
+        p[f"{name}_min"] = cp.Parameter(size, name=f"{name}_min")
         rows.append(v[name] >= p[f"{name}_min"])
         if name not in free_above:
-            p[f"{name}_max"] = cp.Parameter(n, name=f"{name}_max")
+            p[f"{name}_max"] = cp.Parameter(size, name=f"{name}_max")
             rows.append(v[name] <= p[f"{name}_max"])
     taken = v["grid_export"] - v["grid_import"]
     if shape.limits:
@@ -91,11 +98,10 @@ def write_model(shape: Structure) -> Model:
         if shape.soft_band:
             p["band_min"], p["band_max"] = cp.Parameter(), cp.Parameter()
             rows += [stored + v["below"] >= p["band_min"], stored - v["above"] <= p["band_max"]]
-    rows += _hulls(shape, v, p)
+    rows += _hulls(shape, v, p) + _shared_wallboxes(shape, v, p)
     for k in range(shape.cars):
         taken = taken + v[f"car{k}"]
-        p[f"car{k}_need"] = cp.Parameter(name=f"car{k}_need")
-        named[f"car{k}_need"] = cp.sum(v[f"car{k}"]) <= p[f"car{k}_need"]
+        named[f"car{k}_need"] = _need(shape, k, v, p)
     rows += [*named.values(), taken + p["net_load"] == 0]
     problem = cp.Problem(cp.Minimize(sum(costs)), rows)
     return Model(problem, p, v, named)
@@ -142,4 +148,40 @@ def _hulls(shape: Structure, v: dict[str, Any], p: dict[str, Any]) -> list[Any]:
             p[f"car{k}_beyond"] = cp.Parameter(n, name=f"car{k}_beyond", nonneg=True)
             beyond = beyond + cp.multiply(p[f"car{k}_beyond"], v[f"car{k}"])
         rows.append(drawn >= beyond)
+    return rows
+
+
+def _need(shape: Structure, k: int, v: dict[str, Any], p: dict[str, Any]) -> Any:
+    """A car takes at most what it needs; one that waits only as far as it is swapped in."""
+    import cvxpy as cp
+
+    p[f"car{k}_need"] = cp.Parameter(name=f"car{k}_need")
+    taken, swaps = cp.sum(v[f"car{k}"]), swap_columns(shape.waiting)
+    if k in swaps:
+        p[f"car{k}_stay"] = cp.Parameter(name=f"car{k}_stay", nonneg=True)
+        taken = taken - p[f"car{k}_stay"] * v[SWAP][swaps[k]]
+    return taken <= p[f"car{k}_need"]
+
+
+def swap_columns(waiting: tuple[int, ...]) -> dict[int, int]:
+    """Where the swap for each waiting car lies among the swaps."""
+    return {k: at for at, k in enumerate(k for k, vehicle in enumerate(waiting) if vehicle)}
+
+
+def _shared_wallboxes(shape: Structure, v: dict[str, Any], p: dict[str, Any]) -> list[Any]:
+    """Where a car waits: a slot's full power is one car's; one vehicle is plugged in once."""
+    import cvxpy as cp
+
+    swaps, rows = swap_columns(shape.waiting), []
+    for wallbox in sorted({shape.wallboxes[k] for k in swaps}):
+        shares = 0.0
+        for k in range(shape.cars):
+            if shape.wallboxes[k] == wallbox:
+                p[f"car{k}_share"] = cp.Parameter(shape.slots, name=f"car{k}_share", nonneg=True)
+                shares = shares + cp.multiply(p[f"car{k}_share"], v[f"car{k}"])
+        rows.append(shares <= 1)
+    for vehicle in sorted({shape.waiting[k] for k in swaps}):
+        of_one = [at for k, at in swaps.items() if shape.waiting[k] == vehicle]
+        if len(of_one) > 1:
+            rows.append(sum(v[SWAP][at] for at in of_one) <= 1)
     return rows

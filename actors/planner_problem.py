@@ -58,6 +58,8 @@ class CarNeed(Value, frozen=True):
     """Charge at full power from now on, whatever it costs."""
     from_at: Utc | None = None
     """Until then it takes nothing, whatever it is told: that is planned around."""
+    waiting: bool = False
+    """It is not plugged in; people could swap it for the car at `loadpoint`."""
 
 
 class Charged(Value, frozen=True):
@@ -98,6 +100,10 @@ class Problem(Value, frozen=True):
     """The mode that the last plan asked for, which stays where it hardly matters."""
     before: tuple[Charged, ...] = ()
     """Where the last plan charged, which stays where it hardly matters."""
+    swap_cost_eur: float = 1.0
+    """What it is worth to people not to swap cars once."""
+    quiet: tuple[bool, ...] = ()
+    """Per slot: nobody swaps cars at its start; empty: never quiet."""
 
 
 class Grid(NamedTuple):

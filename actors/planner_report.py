@@ -1,5 +1,7 @@
 """What a plan costs and what it cannot reach: recomputed from its slots, not from the solver."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from actors.execution import SHORTFALL_KWH, Flows, slots_of
@@ -37,12 +39,29 @@ def _car_shortfall(car: CarNeed, row: Array, last: int | None) -> Shortfall | No
     return Shortfall("departure", car.vehicle, missing, share, car.departure)
 
 
+def once_each(cars: tuple[CarNeed, ...], kwh: Array) -> Iterator[tuple[int, CarNeed, Array]]:
+    """Each car with its number and its energy: one that waits at two wallboxes only once."""
+    known: set[str] = set()
+    for k, car in enumerate(cars):
+        name = car.vehicle.casefold()
+        if car.waiting and name in known:
+            continue
+        if not car.waiting:
+            yield k, car, kwh[k]
+            continue
+        known.add(name)
+        everywhere = [
+            m for m, one in enumerate(cars) if one.waiting and one.vehicle.casefold() == name
+        ]
+        yield k, car, kwh[everywhere].sum(axis=0)
+
+
 def _shortfalls(
     problem: Problem, grid: Grid, flows: Flows, slots: tuple[PlanSlot, ...]
 ) -> tuple[Shortfall, ...]:
     found = [
-        _car_shortfall(car, flows.cars_kwh[k], flows.deadlines[k])
-        for k, car in enumerate(problem.cars)
+        _car_shortfall(car, row, flows.deadlines[k])
+        for k, car, row in once_each(problem.cars, flows.cars_kwh)
     ]
     store = problem.store
     if store is not None and store.stored_kwh < store.min_kwh - SHORTFALL_KWH:
@@ -101,7 +120,12 @@ def plan_of(problem: Problem, grid: Grid, prices: Prices, flows: Flows) -> Plan:
         for k, last in enumerate(flows.deadlines)
         if last is None and not problem.cars[k].asap
     )
-    objective = cost + wear + _penalties(problem, shortfalls) - left
+    swaps = sum(
+        car.waiting and float(row.sum()) >= SHORTFALL_KWH
+        for car, row in zip(problem.cars, flows.cars_kwh, strict=True)
+    )
+    penalties = _penalties(problem, shortfalls) + swaps * problem.swap_cost_eur
+    objective = cost + wear + penalties - left
     return Plan(
         revision=problem.revision,
         made_at=problem.at,

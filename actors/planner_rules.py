@@ -12,6 +12,7 @@ from actors.planner_case import TINY_KWH, Case, barred_of
 from actors.planner_directions import Pair, everywhere, one_direction
 from actors.planner_model import Array, Ints
 from actors.planner_search import Choice, Way
+from actors.planner_swaps import SwapRule
 
 Bools = NDArray[np.bool_]
 
@@ -27,6 +28,7 @@ class PlanRules:
         self._at = {name: np.arange(at.start, at.stop) for name, at in columns.items()}
         self._cars = [self._at[f"car{k}"] for k in range(len(case.problem.cars))]
         self.least = case.least
+        self.swaps = SwapRule(case.problem, columns)
         self.most = [np.asarray(case.data[f"car{k}_max"]) for k in range(len(self._cars))]
         pairs = self._pairs(case)
         self.sells = tuple(pairs[:1]) if pairs[0].where.any() else ()
@@ -76,12 +78,16 @@ class PlanRules:
     def broken(self, x: Array, lower: Array, upper: Array, order: int) -> Choice | None:
         """The ways out of the rule that is broken most clearly, or None.
 
-        First whether a slot sells or buys where that pays. Then the cars, and last what the program
-        does to get around their minimum power; in the other order these two change places.
+        First whether a slot sells or buys where that pays, and who is plugged in when. Then the
+        cars, and last what the program does to get around their minimum power; in the other order
+        these two change places.
         """
         sells = one_direction(self.sells, x, lower)
         if sells is not None:
             return sells
+        plugged = self.swaps.broken(x)
+        if plugged is not None:
+            return plugged
         if order == CARS_FIRST:
             return self._car(x, upper) or one_direction(self.others, x, lower)
         return one_direction(self.others, x, lower) or self._car(x, upper)

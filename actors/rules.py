@@ -14,6 +14,7 @@ from actors.planner_case import deadline_of
 from actors.planner_model import Array
 from actors.planner_problem import CarNeed, Grid, Prices, Problem, grid_of, open_hours, prices_of
 from actors.planner_report import plan_of
+from actors.planner_swaps import plugged_only
 from engine.values import Plan
 
 SPARE_SLOTS = 2
@@ -22,6 +23,7 @@ SPARE_SLOTS = 2
 
 def plan_by_rules(problem: Problem) -> Plan:
     """A plan without optimisation; always possible."""
+    problem = plugged_only(problem)  # nobody weighs here whether a swap pays
     grid = grid_of(problem)
     prices = prices_of(problem, grid)
     n = len(grid.starts)

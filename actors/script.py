@@ -98,8 +98,18 @@ def _line(slots: list[PlanSlot], k: int, after: Line | None) -> Line:
         battery_discharges=slot.battery_discharge_kw > 0.05,
         why=slot.why,
         until=until,
-        cars=tuple(_car_line(slots, k, car, known.get(car.loadpoint)) for car in slot.cars),
+        cars=tuple(
+            _car_line(slots, k, car, known.get(car.loadpoint)) for car in plugged_in(slot.cars)
+        ),
     )
+
+
+def plugged_in(cars: tuple[PlanCar, ...]) -> tuple[PlanCar, ...]:
+    """The cars that stood at a loadpoint when the plan was made.
+
+    Each is the first of its loadpoint; nothing can be asked of those that wait (INV-95).
+    """
+    return tuple({car.loadpoint: car for car in reversed(cars)}.values())[::-1]
 
 
 def _car_line(slots: list[PlanSlot], k: int, car: PlanCar, after: CarLine | None) -> CarLine:

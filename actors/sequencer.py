@@ -7,11 +7,13 @@ from typing import TypeAlias, assert_never
 import msgspec
 
 from actors.departures import is_quiet
-from actors.turns import Given, Waiting, give_turns, same
+from actors.swap_questions import Due, dues_of, why_due
+from actors.turns import Given, give_turns, same
 from engine.actor import Actor
 from engine.messages import (
     ConfigRead,
     DriverAsked,
+    PlanMade,
     StateChanged,
     TurnsChecked,
     TurnsGiven,
@@ -20,13 +22,16 @@ from engine.messages import (
 from engine.settings import Settings
 from engine.slots import slot_of
 from engine.values import HomeState, Turn, Utc, Value, Why
+from engine.waiting import Waiting
 
 SOC_MOVED_PCT = 2.0
 NEED_MOVED_KWH = 1.0
 SETTLED = timedelta(minutes=2)
 """A car that has just come may be asked for its SoC first: until then it is not taken for full."""
+TRUSTED = timedelta(hours=1)
+"""So long after the question the plan still counts on the swap; then only when asked anew."""
 
-Hears: TypeAlias = ConfigRead | StateChanged | VehiclePlugged
+Hears: TypeAlias = ConfigRead | StateChanged | VehiclePlugged | PlanMade
 Says: TypeAlias = TurnsGiven | TurnsChecked | DriverAsked
 
 
@@ -36,6 +41,8 @@ class Asked(Value, frozen=True):
     loadpoint: str
     vehicle: str
     instead_of: str | None
+    planned_at: Utc | None = None
+    """When they were asked by the plan, before that car has all that it needs."""
 
 
 class SequencerMemory(Value, frozen=True):
@@ -46,6 +53,8 @@ class SequencerMemory(Value, frozen=True):
     given: Given = Given()
     said: tuple[Turn, ...] = ()
     asked: tuple[Asked, ...] = ()
+    due: tuple[Due, ...] = ()
+    """What the newest plan asks people for."""
     measured_at: Utc | None = None
     """The newest reading that was handled."""
 
@@ -55,7 +64,7 @@ class Sequencer(Actor[Hears, Says]):
 
     Says `TurnsGiven` once per slot and whenever something in it changed that matters: a SoC that
     creeps while charging does not; and `TurnsChecked` after each reading. Prices are not heard at
-    all (INV-88).
+    all (INV-88). Plans say which swap pays; a turn is never given for them.
     """
 
     memory: SequencerMemory
@@ -69,6 +78,9 @@ class Sequencer(Actor[Hears, Says]):
                 self.memory = msgspec.structs.replace(self.memory, settings=message.settings)
             case VehiclePlugged():
                 self._begin_anew(message.loadpoint)
+            case PlanMade(plan=plan):
+                due = dues_of(plan, self.memory.settings)
+                self.memory = msgspec.structs.replace(self.memory, due=due)
             case StateChanged():
                 yield from self._give(message.at, message.state)
             case _:
@@ -91,7 +103,7 @@ class Sequencer(Actor[Hears, Says]):
         new_slot = slot != memory.slot and state.site is not None
         if new_slot or _differ(said, given.turns):
             said = given.turns
-            yield TurnsGiven(at, said)
+            yield TurnsGiven(at, said, self._may_come(at, given))
         if measured_at is not None and measured_at != memory.measured_at:
             yield TurnsChecked(measured_at)
         asked = memory.asked
@@ -105,6 +117,19 @@ class Sequencer(Actor[Hears, Says]):
             said=said,
             asked=asked,
             measured_at=measured_at,
+        )
+
+    def _may_come(self, at: datetime, given: Given) -> tuple[Waiting, ...]:
+        """Who waits, without those for whom people were asked by the plan and did not swap."""
+        if not self.memory.settings.sequencer.enabled:
+            return ()
+        in_vain = [
+            one.vehicle
+            for one in self.memory.asked
+            if one.planned_at is not None and at - one.planned_at >= TRUSTED
+        ]
+        return tuple(
+            one for one in given.waiting if not any(same(one.vehicle, name) for name in in_vain)
         )
 
     def _ask(
@@ -125,7 +150,12 @@ class Sequencer(Actor[Hears, Says]):
             if turn.why.code.startswith("turn_complete") and turn.loadpoint in settled
         ]
         # the most urgent ones find a free wallbox: nobody has to be moved for them
-        return _questions(at, done, given.waiting[free:], self.memory.asked)
+        waiting = given.waiting[free:]
+        asked = _still_open(self.memory.asked, given.turns, done, waiting)
+        asked, questions = _questions(at, done, waiting, asked)
+        near = tuple(due for due in self.memory.due if due.is_near(at) and due.loadpoint in settled)
+        asked, planned = _planned(at, near, given, waiting, asked)
+        return asked, [*questions, *planned]
 
 
 def _differ(said: tuple[Turn, ...], now: tuple[Turn, ...]) -> bool:
@@ -156,18 +186,52 @@ def _moved(said: float | None, now: float | None, by: float) -> bool:
     return abs(said - now) >= by
 
 
+def _still_open(
+    asked: tuple[Asked, ...],
+    turns: tuple[Turn, ...],
+    done: list[Turn],
+    waiting: tuple[Waiting, ...],
+) -> tuple[Asked, ...]:
+    """The questions whose occasion goes on: the same car is there, the same one waits for it."""
+    return tuple(
+        one
+        for one in asked
+        if any(
+            same(one.loadpoint, turn.loadpoint) and same(one.instead_of, turn.vehicle)
+            for turn in (done if one.planned_at is None else turns)
+        )
+        and any(same(one.vehicle, waits.vehicle) for waits in waiting)
+    )
+
+
+def _planned(
+    at: datetime,
+    near: tuple[Due, ...],
+    given: Given,
+    waiting: tuple[Waiting, ...],
+    asked: tuple[Asked, ...],
+) -> tuple[tuple[Asked, ...], list[DriverAsked]]:
+    """One question for each swap that is due by the plan, where nobody was asked yet."""
+    said: list[DriverAsked] = []
+    for due in near:
+        turn = next((one for one in given.turns if same(one.loadpoint, due.loadpoint)), None)
+        waits = next((one for one in waiting if same(one.vehicle, due.vehicle)), None)
+        if turn is None or waits is None or not same(turn.vehicle, due.instead_of):
+            continue
+        taken = any(
+            same(one.loadpoint, due.loadpoint) or same(one.vehicle, due.vehicle) for one in asked
+        )
+        if not taken:
+            asked = (*asked, Asked(turn.loadpoint, waits.vehicle, turn.vehicle, at))
+            said.append(DriverAsked(at, turn.loadpoint, waits.vehicle, why_due(due, waits)))
+    return asked, said
+
+
 def _questions(
     at: datetime, done: list[Turn], waiting: tuple[Waiting, ...], asked: tuple[Asked, ...]
 ) -> tuple[tuple[Asked, ...], list[DriverAsked]]:
     """One question for each wallbox whose car is ready, for the most urgent car not yet asked."""
-    open_: list[Asked] = []
-    for one in asked:
-        still_there = any(
-            same(one.loadpoint, turn.loadpoint) and same(one.instead_of, turn.vehicle)
-            for turn in done
-        )
-        if still_there and any(same(one.vehicle, waits.vehicle) for waits in waiting):
-            open_.append(one)
+    open_ = list(asked)
     said: list[DriverAsked] = []
     for turn in done:
         if any(same(one.loadpoint, turn.loadpoint) for one in open_):

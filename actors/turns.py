@@ -33,6 +33,7 @@ from engine.values import (
     Why,
     find,
 )
+from engine.waiting import Waiting
 
 GRACE = timedelta(hours=6)
 """So long after a missed departure a car that is still there is charged at once."""
@@ -67,16 +68,6 @@ class Seat(Value, frozen=True):
     loadpoint: str
     vehicle: str | None
     since: Utc
-
-
-class Waiting(Value, frozen=True):
-    """A car that is not plugged in and needs energy."""
-
-    vehicle: str
-    title: str
-    need_kwh: float
-    departure: Utc | None
-    urgency_kw: float
 
 
 class Given(Value, frozen=True):
@@ -318,6 +309,8 @@ def _waiting(car: Car, unmet: list[Request], settings: Settings, at: datetime) -
         need_kwh=round(missing_kwh, 6),
         departure=chosen.departure,
         urgency_kw=round(missing_kwh / left_h, 6),
+        soc_pct=car.soc_pct,
+        capacity_kwh=car.capacity_kwh,
     )
 
 

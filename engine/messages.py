@@ -25,6 +25,7 @@ from engine.values import (
     Vehicle,
     Why,
 )
+from engine.waiting import Waiting
 
 
 class Message(msgspec.Struct, frozen=True, tag=True, tag_field="type", gc=False):
@@ -209,9 +210,13 @@ class Forecasted(Message, frozen=True):
 
 
 class TurnsGiven(Message, frozen=True):
-    """Whose turn it is at each charging loadpoint; said once per slot and on every change."""
+    """Whose turn it is at each charging loadpoint; said once per slot and on every change.
+
+    `waiting`: who is plugged in nowhere and could have a turn, the most urgent first.
+    """
 
     turns: tuple[Turn, ...]
+    waiting: tuple[Waiting, ...] = ()
 
 
 class TurnsChecked(Message, frozen=True):

@@ -104,6 +104,8 @@ class SequencerSettings(Value, frozen=True):
     quiet_start: ClockTime = "21:00"
     quiet_end: ClockTime = "06:00"
     """Local quiet hours: nobody is asked to swap cars."""
+    swap_cost_eur: Annotated[float, msgspec.Meta(ge=0, le=100)] = 1.0
+    """What a swap has to save: so much the people's trouble counts."""
 
 
 class PlannerSettings(Value, frozen=True):

@@ -59,6 +59,10 @@ SENTENCES: Mapping[str, str] = {
     "car_done": "[{vehicle}: ]bekommt nach Plan alles, was es braucht.",
     "car_negative_price": "[{vehicle}: ]lädt, weil Strom Geld bringt[: {price_eur_kwh}].",
     "car_takes_sun_only": "[{vehicle}: ]nimmt nur überschüssige Sonne.",
+    "car_not_plugged_in": "[{vehicle}: ]ist nicht angesteckt, und umzustecken lohnt sich nach Plan "
+    "nicht.",
+    "car_plugged_in_later": "[{vehicle}: ]soll nach Plan angesteckt werden[, {next_at}].",
+    "car_makes_way": "[{vehicle}: ]macht nach Plan Platz[ für {other}][, ab {next_at}].",
     "car_waits_by_rule": "[{vehicle}: ]wartet auf günstigere Stunden[ ab {next_at}].",
     # what power proves, and the fuse
     "battery_again": "Der Haus-Akku tut nicht, was evcc zeigt[: {mode}]; der Modus wird verlassen "
@@ -107,6 +111,8 @@ SENTENCES: Mapping[str, str] = {
     "[ bis {departure_at}].",
     "swap_asked_no_departure": "Bitte umstecken[: {vehicle}][ an {loadpoint}]"
     "[, braucht {need_kwh}].",
+    "swap_planned": "Bitte umstecken[ bis {swap_at}][: {vehicle}][ an {loadpoint}]"
+    "[, braucht {need_kwh}][ bis {departure_at}].",
     # who is in control
     "watching": "Ich schaue nur zu.[ Meine Entscheidung wäre: {would}]",
     "switched_off": "SmartLoad ist ausgeschaltet.[ Die Entscheidung wäre: {would}]",

@@ -59,6 +59,10 @@ SENTENCES: Mapping[str, str] = {
     "car_done": "[{vehicle}: ]gets all that it needs by the plan.",
     "car_negative_price": "[{vehicle}: ]charges because power pays[: {price_eur_kwh}].",
     "car_takes_sun_only": "[{vehicle}: ]takes surplus sun only.",
+    "car_not_plugged_in": "[{vehicle}: ]is not plugged in, and by the plan swapping cars does not "
+    "pay.",
+    "car_plugged_in_later": "[{vehicle}: ]is to be plugged in by the plan[, {next_at}].",
+    "car_makes_way": "[{vehicle}: ]makes way by the plan[ for {other}][, from {next_at}].",
     "car_waits_by_rule": "[{vehicle}: ]waits for cheaper hours[ from {next_at}].",
     # what power proves, and the fuse
     "battery_again": "The house battery does not do what evcc shows[: {mode}]; the mode is left "
@@ -106,6 +110,8 @@ SENTENCES: Mapping[str, str] = {
     "[ by {departure_at}].",
     "swap_asked_no_departure": "Please swap cars[: {vehicle}][ at {loadpoint}]"
     "[, needs {need_kwh}].",
+    "swap_planned": "Please swap cars[ by {swap_at}][: {vehicle}][ at {loadpoint}]"
+    "[, needs {need_kwh}][ by {departure_at}].",
     # who is in control
     "watching": "Watching only.[ My decision would be: {would}]",
     "switched_off": "SmartLoad is switched off.[ The decision would be: {would}]",

@@ -73,7 +73,7 @@ def assert_physical(problem: Problem, plan: Plan) -> None:
     """Balance, one direction at a time, SoC by its own dynamics, limits of battery and cars."""
     store = problem.store
     stored = store.stored_kwh if store else 0.0
-    left = {one.loadpoint: one.need_kwh for one in problem.cars}
+    left = {(one.loadpoint, one.vehicle): one.need_kwh for one in problem.cars}
     limits = {one.loadpoint: one.max_kw for one in problem.cars}
     for slot in plan.slots:
         hours_ = slot.duration_s / 3600
@@ -88,7 +88,7 @@ def assert_physical(problem: Problem, plan: Plan) -> None:
         assert discharge <= deficit + TOLERANCE_KWH
         for one in slot.cars:
             assert -1e-9 <= one.charge_kw <= limits[one.loadpoint] + 1e-4
-            left[one.loadpoint] -= one.charge_kw * hours_
+            left[one.loadpoint, one.vehicle] -= one.charge_kw * hours_
         if store is not None:
             stored += store.charge_efficiency * charge - discharge / store.discharge_efficiency
             assert slot.battery_soc_pct is not None

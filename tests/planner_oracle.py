@@ -14,6 +14,10 @@ feed-in forgone under sun, else the tariff) and 0.1 ct; at once: `unmet`, 2 % le
 Stored energy is worth what it will save, 98 % of the mean tariff through the battery less its wear,
 at most 105 % of its replacement, the lower quarter of a kWh's cost into the battery.
 
+Cars that wait can be plugged in once each, one after the other, instead of the one that is: at the
+start of a slot that is not quiet, but not now; each time costs something. A vehicle that waits at
+two wallboxes is plugged in at one of them.
+
 The rules, in each slot: the house has what it needs; the battery takes or gives; only sun is sold,
 never the battery's; nothing is both bought and sold; a battery that may not buy takes sun alone. A
 car draws nothing or at least its minimum; where it is not worth the tariff nothing is bought while
@@ -23,6 +27,7 @@ for a part of a slot: sun serves it for that part only.
 
 from collections.abc import Iterator
 from datetime import timedelta
+from itertools import combinations, permutations, product
 from typing import NamedTuple
 
 import numpy as np
@@ -34,6 +39,8 @@ TINY = 1e-7
 NEVER = float("inf")
 QUARTER = timedelta(minutes=15)
 Flow = tuple[str, int]
+Stays = frozenset[Flow]
+"""The cars' slots in which another one is plugged in."""
 Broken = tuple[tuple[dict[Flow, float], bool], ...]
 """Ways out: bounds of flows, lower ones (True) or upper ones."""
 
@@ -221,10 +228,57 @@ class Oracle:
             "A_ub": self._matrix(most), "b_ub": [right for _, right in most],
         }  # fmt: skip
         self._best = Best(NEVER, {})
-        bounds = [(0.0, self.most(name)) for name in self.names]
-        self._look(fixed, bounds)
+        tried = []
+        for number, (others, swaps) in enumerate(self.stays()):
+            bounds = [(0.0, 0.0 if name in others else self.most(name)) for name in self.names]
+            self._swaps_eur = swaps * self.problem.swap_cost_eur
+            least = linprog(bounds=bounds, method="highs", **fixed)
+            tried.append((least.fun + self._swaps_eur, number, self._swaps_eur, bounds))
+        for _, _, self._swaps_eur, bounds in sorted(tried, key=lambda one: one[:2]):
+            self._look(fixed, bounds)
         assert self._best.flows, "no way at all"
         return self._best
+
+    def stays(self) -> Iterator[tuple[Stays, int]]:
+        """Every way to plug in the cars that wait: who is not there when, and the swaps for it."""
+        boxes = sorted({one.loadpoint for one in self.problem.cars})
+        for ways in product(*(list(self._turns(box)) for box in boxes)):
+            names = [self.problem.cars[k].vehicle for way in ways for k, _ in way]
+            if len(set(names)) == len(names):
+                there = {}
+                for box, way in zip(boxes, ways, strict=True):
+                    there |= self._there(box, way)
+                others = {
+                    (f"car{k}", t)
+                    for k, slots in there.items()
+                    for t in range(self.n)
+                    if t not in slots
+                }
+                yield frozenset(others), len(names)
+
+    def _turns(self, box: str) -> Iterator[tuple[tuple[int, int], ...]]:
+        """The cars that come to a wallbox one after the other, each with its first slot."""
+        cars = enumerate(self.problem.cars)
+        waiting = [k for k, one in cars if one.waiting and one.loadpoint == box]
+        quiet = self.problem.quiet or (False,) * self.n
+        slots = [t for t in range(1, self.n) if not quiet[t]]
+        for count in range(len(waiting) + 1):
+            for order in permutations(waiting, count):
+                for begins in combinations(slots, count):
+                    yield tuple(zip(order, begins, strict=True))
+
+    def _there(self, box: str, way: tuple[tuple[int, int], ...]) -> dict[int, range]:
+        at_box = [k for k, one in enumerate(self.problem.cars) if one.loadpoint == box]
+        found = {k: range(0) for k in at_box if self.problem.cars[k].waiting}
+        ends = [*(begin for _, begin in way), self.n]
+        found |= {k: range(ends[0]) for k in at_box if not self.problem.cars[k].waiting}
+        found |= {k: range(begin, ends[m + 1]) for m, (k, begin) in enumerate(way)}
+        return found
+
+    def swaps_for(self, flows: dict[Flow, float]) -> int | None:
+        """The fewest swaps with which these flows are possible; None: there is no way."""
+        charged = {name for name, kwh in flows.items() if name[0].startswith("car") and kwh > 1e-5}
+        return min((swaps for others, swaps in self.stays() if not others & charged), default=None)
 
     def _matrix(self, rows: list[tuple[dict[Flow, float], float]]) -> np.ndarray:
         matrix = np.zeros((len(rows), len(self.names)))
@@ -235,13 +289,14 @@ class Oracle:
 
     def _look(self, fixed: dict, bounds: list[tuple[float, float]]) -> None:
         solved = linprog(bounds=bounds, method="highs", **fixed)
-        if solved.status == 2 or (solved.status == 0 and solved.fun >= self._best.eur - 1e-9):
+        eur = solved.fun + self._swaps_eur if solved.status == 0 else NEVER
+        if solved.status == 2 or (solved.status == 0 and eur >= self._best.eur - 1e-9):
             return
         assert solved.status == 0, solved.message
         flows = dict(zip(self.names, solved.x.tolist(), strict=True))
         ways = next(self.broken(flows), None)
         if ways is None:
-            self._best = Best(float(solved.fun), flows)
+            self._best = Best(float(eur), flows)
             return
         for changes, is_lower in ways:
             inner = list(bounds)

@@ -287,7 +287,8 @@ def test_acceptance_10_when_the_clocks_change_days_deadlines_and_quiet_hours_are
         start,
         wishes=(
             CarSettings(name="compact", target_soc_pct=80, departure="07:30"),
-            CarSettings(name="family", target_soc_pct=80, departure="18:00", source="http"),
+            # in no hurry: for a departure people would be asked to swap on the eve
+            CarSettings(name="family", target_soc_pct=80, source="http"),
         ),
         cars=(
             SimCar(name="compact", capacity_kwh=50, soc_pct=60, loadpoint="carport"),

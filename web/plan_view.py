@@ -45,13 +45,14 @@ def battery_part(slot: PlanSlot) -> Part:
 
 def car_part(slot: PlanSlot, vehicle: str) -> Part | None:
     """What one car does in `slot`; None when the plan does not hold it there."""
-    for car in slot.cars:
-        if car.vehicle == vehicle:
-            kind = "idle"
-            if car.charge_kw > MOVES_KW:
-                kind = "grid" if car.mode == ChargeMode.NOW else "sun"
-            return Part(kind, car.mode, car.charge_kw, car.soc_pct, car.why)
-    return None
+    own = [car for car in slot.cars if car.vehicle == vehicle]
+    if not own:
+        return None
+    car = max(own, key=lambda one: one.charge_kw)  # it may wait at several wallboxes
+    kind = "idle"
+    if car.charge_kw > MOVES_KW:
+        kind = "grid" if car.mode == ChargeMode.NOW else "sun"
+    return Part(kind, car.mode, car.charge_kw, car.soc_pct, car.why)
 
 
 def lanes_of(plan: Plan) -> dict[str | None, list[Part | None]]:
@@ -120,9 +121,12 @@ def slot_view(slot: PlanSlot) -> dict[str, Any]:
     """One slot in numbers; its reasons stand in the blocks."""
     view = msgspec.structs.asdict(slot)
     del view["why"]
+    cars = slot.cars
+    if len({car.vehicle for car in cars}) < len(cars):  # one that waits at several wallboxes
+        cars = tuple(sorted(cars, key=lambda car: -car.charge_kw))
     view["cars"] = [
         {name: value for name, value in msgspec.structs.asdict(car).items() if name != "why"}
-        for car in slot.cars
+        for car in cars
     ]
     return view
 
