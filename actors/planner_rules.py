@@ -28,7 +28,7 @@ class PlanRules:
         self._at = {name: np.arange(at.start, at.stop) for name, at in columns.items()}
         self._cars = [self._at[f"car{k}"] for k in range(len(case.problem.cars))]
         self.least = case.least
-        self.swaps = SwapRule(case.problem, columns)
+        self.swaps = SwapRule(case.problem, columns, case.worth)
         self.most = [np.asarray(case.data[f"car{k}_max"]) for k in range(len(self._cars))]
         pairs = self._pairs(case)
         self.sells = tuple(pairs[:1]) if pairs[0].where.any() else ()

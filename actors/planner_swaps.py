@@ -115,7 +115,8 @@ def add_swaps(data: dict[str, Array | float], problem: Problem) -> None:
 class SwapRule:
     """Each waiting car is plugged in or not; those of one wallbox come one after the other."""
 
-    def __init__(self, problem: Problem, columns: dict[str, slice]) -> None:
+    def __init__(self, problem: Problem, columns: dict[str, slice], worth: Array) -> None:
+        self._worth = worth
         self.waiting = waiting_of(problem)
         self.rivals = rivals_of(problem) if self.waiting else ()
         self.slots = swap_slots(problem)
@@ -175,10 +176,11 @@ class SwapRule:
     ) -> Iterator[tuple[float, Way]]:
         """The swap is at that slot or before it, or at the next one or later; and what each costs.
 
-        The slot is the one that leaves both about as much of what they would take.
+        The slot is the one that leaves both about as much of what they would take is worth.
         """
         ends, begins = self.cars[first], self.cars[second]
-        taken, given = np.cumsum(x[ends]), np.concatenate([[0.0], np.cumsum(x[begins])])
+        taken = np.cumsum(x[ends] * self._worth[first])
+        given = np.concatenate([[0.0], np.cumsum(x[begins] * self._worth[second])])
         lost_first = taken[-1] - np.concatenate([[0.0], taken])[slots]
         lost_second = given[after]
         at = int(np.argmin(np.abs(lost_first - lost_second)))
