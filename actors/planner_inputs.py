@@ -2,8 +2,9 @@
 
 from datetime import datetime, timedelta
 
+from actors.departures import next_departure
 from actors.fuse import import_limit_kw
-from actors.planner_problem import CarNeed, Charged, Problem, Store
+from actors.planner_problem import CarNeed, Charged, Problem, Store, Target
 from engine.home import VOLTAGE_V
 from engine.messages import Forecasted, RatesChanged
 from engine.settings import BatterySettings, CarSettings, Settings
@@ -71,11 +72,11 @@ def store_of(state: HomeState, settings: Settings) -> Store | None:
     if not capacity or capacity <= 0:
         return None
     refused = _refused_modes(state)
-    low = min(own.min_soc_pct, own.max_soc_pct)
+    obeys = battery.controllable and "hold" not in refused
     return Store(
         capacity_kwh=capacity,
         stored_kwh=capacity * min(100.0, max(0.0, battery.soc_pct)) / 100,
-        min_kwh=capacity * low / 100,
+        min_kwh=capacity * own.floor_soc_pct / 100,
         max_kwh=capacity * own.max_soc_pct / 100,
         charge_kw=own.charge_power_kw,
         discharge_kw=own.discharge_power_kw,
@@ -84,8 +85,42 @@ def store_of(state: HomeState, settings: Settings) -> Store | None:
         wear_eur_kwh=own.wear_eur_kwh,
         grid_charging=own.grid_charging and battery.controllable and "charge" not in refused,
         hold_charges_from_pv=own.hold_charges_from_pv,
-        controllable=battery.controllable and "hold" not in refused,
+        controllable=obeys,
+        max_eur_kwh=own.max_price_eur_kwh,
+        feeds_cars=own.feeds_cars != "never" or not obeys,  # nothing keeps it from it then
     )
+
+
+def targets_of(
+    store: Store | None, settings: Settings, at: datetime, count: int
+) -> tuple[Target, ...]:
+    """What the battery is to hold at its local clock time, on each day of `count` slots."""
+    own = settings.battery
+    if store is None or own is None or own.target_soc_pct is None or own.target_at is None:
+        return ()
+    kwh, end, found = store.capacity_kwh * own.target_soc_pct / 100, slot_of(at) + count * SLOT, []
+    by = next_departure(at, own.target_at, settings.site.zone)
+    while by is not None and by <= end:
+        found.append(Target(kwh, by))
+        by = next_departure(by, own.target_at, settings.site.zone)
+    return tuple(found)
+
+
+def _doubts(
+    forecast: Forecasted, settings: Settings, slot: datetime, count: int
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """By how much load and sun may be wrong (kW); empty where nothing is reserved for that."""
+    own = settings.battery
+    if own is None or own.reserve != "forecast":
+        return (), ()
+    load, pv = forecast.load, forecast.pv
+
+    def between(low: tuple[float, ...], high: tuple[float, ...]) -> tuple[float, ...]:
+        lows = _ahead_kw(low, load.start, slot, count)
+        highs = _ahead_kw(high, load.start, slot, count)
+        return tuple(max(0.0, b - max(0.0, a)) for a, b in zip(lows, highs, strict=True))
+
+    return between(load.q50_w, load.q90_w), between(pv.q10_w, pv.q50_w)
 
 
 def _refused_modes(state: HomeState) -> set[str]:
@@ -203,6 +238,7 @@ def car_of(
         departure=departure,
         asap=asap,
         from_at=from_at,
+        max_eur_kwh=own.max_price_eur_kwh if own else None,
     )
     wanted = Wanted(
         turn.loadpoint,
@@ -256,6 +292,8 @@ def problem_of(
     """The question for one plan, from the slot that contains `at` on (INV-04)."""
     count, slot = horizon_slots(settings), slot_of(at)
     none = (None,) * count
+    store = store_of(state, settings)
+    beyond, short = _doubts(forecast, settings, slot, count)
     return Problem(
         at=at,
         zone=settings.site.zone,
@@ -263,7 +301,7 @@ def problem_of(
         export_eur_kwh=rates.export_eur_kwh.window(slot, count) if rates else none,
         load_kw=_load_kw(state, forecast, at, count),
         pv_kw=ahead_kw(forecast.pv, slot, count),
-        store=store_of(state, settings),
+        store=store,
         cars=cars,
         unmet_eur_kwh=settings.planner.unmet_eur_kwh,
         import_limit_kw=import_limit_kw(settings, state.site),
@@ -275,4 +313,7 @@ def problem_of(
         prices_failed=rates is not None and rates.grid_failed_since is not None,
         battery_before=battery_before,
         before=charged_before,
+        targets=targets_of(store, settings, at, count),
+        load_beyond_kw=beyond,
+        pv_short_kw=short,
     )

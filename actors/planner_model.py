@@ -30,6 +30,10 @@ class Structure(NamedTuple):
     battery: bool
     soft_band: bool
     limits: bool
+    goals: bool = False
+    """Something is to be stored at some time."""
+    ceilings: bool = False
+    """A car has a ceiling."""
 
 
 class Model(NamedTuple):
@@ -56,12 +60,14 @@ def write_model(shape: Structure) -> Model:
     names += ["charge", "discharge", "stored"] if shape.battery else []
     names += ["below", "above"] if shape.soft_band else []
     names += ["import_over", "export_over"] if shape.limits else []
+    names += ["short"] if shape.goals else []
+    names += ["dear"] if shape.ceilings else []
     names += [f"car{k}" for k in range(shape.cars)]
     v = {name: cp.Variable(n, name=name) for name in names}
     p: dict[str, Any] = {"net_load": cp.Parameter(n, name="net_load")}
     rows: list[Any] = []
     costs: list[Any] = []
-    free_above = {"below", "above", "import_over"}
+    free_above = {"below", "above", "import_over", "short", "dear"}
     for name in names:
         p[f"{name}_cost"] = cp.Parameter(n, name=f"{name}_cost")
         costs.append(p[f"{name}_cost"] @ v[name])
@@ -88,6 +94,7 @@ def write_model(shape: Structure) -> Model:
         if shape.soft_band:
             p["band_min"], p["band_max"] = cp.Parameter(), cp.Parameter()
             rows += [stored + v["below"] >= p["band_min"], stored - v["above"] <= p["band_max"]]
+    rows += _wishes(shape, v, p)
     rows += _hulls(shape, v, p)
     for k in range(shape.cars):
         taken = taken + v[f"car{k}"]
@@ -96,6 +103,24 @@ def write_model(shape: Structure) -> Model:
     rows += [*named.values(), taken + p["net_load"] == 0]
     problem = cp.Problem(cp.Minimize(sum(costs)), rows)
     return Model(problem, p, v, named)
+
+
+def _wishes(shape: Structure, v: dict[str, Any], p: dict[str, Any]) -> list[Any]:
+    """Rows of what may be missed: what is to be stored, and cars' ceilings."""
+    import cvxpy as cp
+
+    n, rows = shape.slots, list[Any]()
+    if shape.goals:
+        p["goal"] = cp.Parameter(n, name="goal")
+        rows.append(v["stored"] + v["short"] >= p["goal"])
+    if shape.ceilings:
+        p["sun"] = cp.Parameter(n, name="sun")
+        above = 0.0
+        for k in range(shape.cars):
+            p[f"above{k}"] = cp.Parameter(n, name=f"above{k}", nonneg=True)
+            above = above + cp.multiply(p[f"above{k}"], v[f"car{k}"])
+        rows.append(above - v["dear"] <= p["sun"])
+    return rows
 
 
 def _hulls(shape: Structure, v: dict[str, Any], p: dict[str, Any]) -> list[Any]:

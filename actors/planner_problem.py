@@ -39,6 +39,9 @@ class Store(Value, frozen=True):
     hold_charges_from_pv: bool = True
     controllable: bool = True
     """False: evcc cannot set its mode, it serves the house by itself."""
+    max_eur_kwh: float | None = None
+    """Never bought for it above this price."""
+    feeds_cars: bool = True
 
 
 class CarNeed(Value, frozen=True):
@@ -58,6 +61,15 @@ class CarNeed(Value, frozen=True):
     """Charge at full power from now on, whatever it costs."""
     from_at: Utc | None = None
     """Until then it takes nothing, whatever it is told: that is planned around."""
+    max_eur_kwh: float | None = None
+    """Above this price it takes from the grid only what its departure would lack (INV-24)."""
+
+
+class Target(Value, frozen=True):
+    """So much is to be stored in the battery at `by`."""
+
+    stored_kwh: float
+    by: Utc
 
 
 class Charged(Value, frozen=True):
@@ -98,6 +110,11 @@ class Problem(Value, frozen=True):
     """The mode that the last plan asked for, which stays where it hardly matters."""
     before: tuple[Charged, ...] = ()
     """Where the last plan charged, which stays where it hardly matters."""
+    targets: tuple[Target, ...] = ()
+    load_beyond_kw: tuple[float, ...] = ()
+    """By how much the load may exceed `load_kw` (its 90 % quantile); empty: no reserve for that."""
+    pv_short_kw: tuple[float, ...] = ()
+    """By how much the sun may stay below `pv_kw` (its 10 % quantile); as long as the load's."""
 
 
 class Grid(NamedTuple):

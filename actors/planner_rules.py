@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from actors.planner_case import TINY_KWH, Case
 from actors.planner_directions import Pair, everywhere, one_direction
+from actors.planner_goals import barred
 from actors.planner_model import Array, Ints
 from actors.planner_search import Choice, Way
 
@@ -46,12 +47,14 @@ class PlanRules:
         if store is None:
             return pairs
         into, out_of = at["charge"][None], at["discharge"][None]
-        barred = case.prices.gap | (not (store.grid_charging and store.controllable))
+        if not store.feeds_cars:  # it is held while a car draws more than sun
+            lacks = np.asarray(case.data["net_load"]) > TINY_KWH
+            pairs += [Pair(own[None], out_of, lacks) for own in self._cars]
         return [
             *pairs,
             everywhere(into, out_of),
             everywhere(out_of, sell),
-            Pair(into, buy, barred),
+            Pair(into, buy, barred(store, case.prices)),
         ]
 
     @property
