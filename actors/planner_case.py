@@ -136,7 +136,8 @@ def case_of(problem: Problem, grid: Grid, prices: Prices) -> Case:
     if has_goals(problem):
         data |= goal_data(goals_of(problem, grid, prices, end))
     if any(has_ceiling(car) for car in problem.cars):
-        data |= ceiling_data(dear, surplus, surcharge_eur_kwh(problem.unmet_eur_kwh, prices))
+        surcharge = surcharge_eur_kwh(problem.unmet_eur_kwh, prices)
+        data |= ceiling_data(dear, _beyond(surplus, draws), surplus, surcharge)
     return Case(
         problem, grid, prices, surplus, deadlines, worth, least, permitted, dear, end, car_end, data
     )

@@ -86,11 +86,14 @@ def surcharge_eur_kwh(unmet_eur_kwh: float, prices: Prices) -> Array:
     return CEILING_SHARE * np.maximum(0.0, unmet_eur_kwh - prices.buy)
 
 
-def ceiling_data(dear: Bools, surplus: Array, surcharge: Array) -> dict[str, Array | float]:
+def ceiling_data(
+    dear: Bools, beyond: Array, surplus: Array, surcharge: Array
+) -> dict[str, Array | float]:
     """What cars take in the slots of `dear` beyond the sun is dear; what the battery gives too."""
-    data: dict[str, Array | float] = {
-        f"above{k}": np.where(one, 1.0, 0.0) for k, one in enumerate(dear)
-    }
+    data: dict[str, Array | float] = {}
+    for k, (one, share) in enumerate(zip(dear, beyond, strict=True)):
+        data[f"above{k}"] = np.where(one, 1.0, 0.0)
+        data[f"above{k}_beyond"] = np.where(one, share, 0.0)
     return data | {
         "dear_cost": MONEY_SCALE * surcharge,
         "dear_min": np.zeros(len(surplus)),

@@ -115,11 +115,14 @@ def _wishes(shape: Structure, v: dict[str, Any], p: dict[str, Any]) -> list[Any]
         rows.append(v["stored"] + v["short"] >= p["goal"])
     if shape.ceilings:
         p["sun"] = cp.Parameter(n, name="sun")
-        above = 0.0
+        above, least = 0.0, 0.0
         for k in range(shape.cars):
             p[f"above{k}"] = cp.Parameter(n, name=f"above{k}", nonneg=True)
+            p[f"above{k}_beyond"] = cp.Parameter(n, name=f"above{k}_beyond", nonneg=True)
             above = above + cp.multiply(p[f"above{k}"], v[f"car{k}"])
-        rows.append(above - v["dear"] <= p["sun"])
+            least = least + cp.multiply(p[f"above{k}_beyond"], v[f"car{k}"])
+        # the second row is a hull, as below: a weak sun leaves a share of the least power
+        rows += [above - v["dear"] <= p["sun"], v["dear"] >= least]
     return rows
 
 

@@ -246,6 +246,12 @@ class Oracle:
                 most.append((some | {("dear", t): -1.0}, self.sun[t]))
             if any(self.fixed(k) for k in cars):
                 most.append((beyond, 0.0))
+                if ("dear", t) in self.at:
+                    some = {car: share for car, share in beyond.items() if car[0][:3] == "car"}
+                    some = {
+                        car: share for car, share in some.items() if self.dear(int(car[0][3:]), t)
+                    }
+                    most.append((some | {("dear", t): -1.0}, 0.0))
         for k in cars:
             needed = max(0.0, self.problem.cars[k].need_kwh)
             most.append(({(f"car{k}", t): 1.0 for t in range(self.n)}, needed))
