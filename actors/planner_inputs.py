@@ -24,6 +24,7 @@ from engine.values import (
 DAY_SLOTS = 96
 DEFAULT_EFFICIENCY = 0.9
 HUMAN = "human"
+Watts = tuple[float, ...]
 CAR_NOT_OBEYED = ("car_not_obeyed", "car_draw_not_obeyed")
 
 
@@ -113,14 +114,14 @@ def _doubts(
     own = settings.battery
     if own is None or own.reserve != "forecast":
         return (), ()
-    load, pv = forecast.load, forecast.pv
 
-    def between(low: tuple[float, ...], high: tuple[float, ...]) -> tuple[float, ...]:
-        lows = _ahead_kw(low, load.start, slot, count)
-        highs = _ahead_kw(high, load.start, slot, count)
+    def between(start: datetime, low: Watts, high: Watts) -> Watts:
+        lows, highs = (_ahead_kw(one, start, slot, count) for one in (low, high))
         return tuple(max(0.0, b - max(0.0, a)) for a, b in zip(lows, highs, strict=True))
 
-    return between(load.q50_w, load.q90_w), between(pv.q10_w, pv.q50_w)
+    load, pv = forecast.load, forecast.pv
+    beyond = between(load.start, load.q50_w, load.q90_w)
+    return beyond, between(pv.start, pv.q10_w, pv.q50_w)
 
 
 def _refused_modes(state: HomeState) -> set[str]:
