@@ -11,6 +11,7 @@ import numpy as np
 
 from actors.planner_battery import (
     BATTERY_BY_RULE,
+    BATTERY_NOT_FOR_CARS,
     GRID_SHARE,
     NO_BATTERY,
     TINY_KW,
@@ -18,6 +19,7 @@ from actors.planner_battery import (
     BatterySlots,
     battery_part,
 )
+from actors.planner_goals import has_ceiling
 from actors.planner_model import Array
 from actors.planner_problem import CarNeed, Grid, Prices, Problem, open_hours
 from actors.planner_stays import Stay, stays_of, why_not_there
@@ -26,6 +28,8 @@ from engine.values import BatteryMode, ChargeMode, PlanCar, PlanSlot, Why
 NEAR_FULL = 0.6
 PRICE_EUR_KWH = 1e-4
 SHORTFALL_KWH = 0.01
+NO_GRID_EUR_KWH = -1e3
+"""What a kWh may cost where the rules chose a slot for its sun alone (INV-17)."""
 
 
 class Flows(NamedTuple):
@@ -153,19 +157,25 @@ def _battery_part(
     store, n = problem.store, len(grid.starts)
     if store is None:
         return BatteryPart([None] * n, [NO_BATTERY] * n)
-    if flows.stored_value is None:
-        return BatteryPart([BatteryMode.NORMAL] * n, [BATTERY_BY_RULE] * n)
     cars = np.array(table.cars).reshape(-1, n).sum(axis=0)
+    missing = np.array(table.load) + cars - np.array(table.pv)
+    if flows.stored_value is None:
+        held = ((cars > TINY_KW) & (missing > TINY_KW) & (not store.feeds_cars)).tolist()
+        return BatteryPart(
+            [BatteryMode.HOLD if one else BatteryMode.NORMAL for one in held],
+            [BATTERY_NOT_FOR_CARS if one else BATTERY_BY_RULE for one in held],
+        )
     before = np.concatenate([[store.stored_kwh], flows.stored_kwh[:-1]])
     slots = BatterySlots(
         hours=grid.hours,
         charge_kw=np.array(table.charge),
         discharge_kw=np.array(table.discharge),
-        missing_kw=np.array(table.load) + cars - np.array(table.pv),
+        missing_kw=missing,
         available_kw=(before - store.min_kwh) * store.discharge_efficiency / grid.hours,
         room_kw=(store.max_kwh - before) / store.charge_efficiency / grid.hours,
         price=buy,
         value=flows.stored_value,
+        cars_kw=cars,
     )
     return battery_part(store, slots, problem.battery_before)
 
@@ -205,6 +215,7 @@ def _car_plan(car: CarNeed, number: int, grid: Grid, flows: Flows, row: list[flo
             ahead = k
     hurry = _hurries(car, grid, row, flows.deadlines[number])
     worths = np.round(flows.cars_value[number], 4).tolist()
+    hurry = [one and worth > NO_GRID_EUR_KWH for one, worth in zip(hurry, worths, strict=True)]
     by_rule, last = flows.rung == "rules", flows.deadlines[number]
     last = -1 if last is None else last
     return _CarPlan(car, row, soc, worths, hurry, following, done_from, by_rule, last)
@@ -239,6 +250,9 @@ def _charging_why(plan: _CarPlan, mode: ChargeMode, k: int, table: _Table, price
     if mode is ChargeMode.PV:
         return CAR_SUN
     numbers = (("price_eur_kwh", price),)
+    grid = table.imports[k] > GRID_SHARE * plan.row[k]
+    if grid and (above := _above_ceiling_why(plan.car, price)) is not None:
+        return above
     if mode is ChargeMode.MINPV and table.imports[k] <= GRID_SHARE * plan.row[k]:
         return CAR_FROM_BATTERY
     if mode is ChargeMode.MINPV and table.pv[k] - table.load[k] > GRID_SHARE * plan.row[k]:
@@ -246,6 +260,15 @@ def _charging_why(plan: _CarPlan, mode: ChargeMode, k: int, table: _Table, price
     if price < 0:
         return Why("car_negative_price", numbers)
     return _now_why(plan, k, numbers)
+
+
+def _above_ceiling_why(car: CarNeed, price: float) -> Why | None:
+    """The exception that a ceiling has: the departure would be missed otherwise (INV-24)."""
+    ceiling, departure = car.max_eur_kwh, car.departure
+    if ceiling is None or departure is None or not has_ceiling(car) or price <= ceiling:
+        return None
+    numbers = (("price_eur_kwh", price), ("ceiling_eur_kwh", ceiling))
+    return Why("car_above_ceiling", (*numbers, ("departure_at", departure.isoformat())))
 
 
 def _now_why(plan: _CarPlan, k: int, numbers: tuple[tuple[str, float], ...]) -> Why:

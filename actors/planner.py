@@ -13,6 +13,7 @@ import numpy as np
 from actors.execution import Flows
 from actors.planner_calm import calmed
 from actors.planner_case import TINY_KWH, Case, case_of, structure_of
+from actors.planner_goals import within_ceilings
 from actors.planner_model import MONEY_SCALE, SWAP, Array, Structure, write_model
 from actors.planner_problem import Problem, grid_of, prices_of
 from actors.planner_report import plan_of
@@ -139,7 +140,11 @@ def _worth(case: Case, program: Program, values: dict[str, Array]) -> Array:
     need = -np.array(program.slopes(*names)).reshape(len(names), 1)
     worth: Array = case.worth - need / MONEY_SCALE
     bought = (_cars(case, values) > TINY_KWH) & (values["grid_import"] > TINY_KWH)
-    return np.where(bought & case.permitted, np.maximum(worth, case.prices.buy), worth)
+    worth = np.where(bought & case.permitted, np.maximum(worth, case.prices.buy), worth)
+    if "dear" not in values:
+        return worth
+    needed = case.dear & (_cars(case, values) > TINY_KWH) & (values["dear"] > TINY_KWH)
+    return within_ceilings(case.problem, worth, needed)
 
 
 def _clean(kwh: Array) -> Array:

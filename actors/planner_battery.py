@@ -29,6 +29,7 @@ _NORMAL, _HOLD, _CHARGE = range(3)
 NO_BATTERY = Why("no_battery")
 BATTERY_WAITS = Why("battery_waits")
 BATTERY_RESERVE = Why("battery_reserve")
+BATTERY_NOT_FOR_CARS = Why("battery_not_for_cars")
 BATTERY_BY_RULE = Why("battery_serves_by_rule")
 
 Bools = NDArray[np.bool_]
@@ -51,6 +52,7 @@ class BatterySlots(NamedTuple):
     room_kw: Array
     price: Array
     value: Array
+    cars_kw: Array
 
 
 class BatteryPart(NamedTuple):
@@ -67,6 +69,12 @@ def at_reserve(store: Store, slots: BatterySlots) -> Bools:
     return (lack > TINY_KW) & short
 
 
+def not_for_cars(store: Store, slots: BatterySlots) -> Bools:
+    """Whether serving would feed a car that it is not to feed."""
+    draws: Bools = (slots.cars_kw > TINY_KW) & (slots.missing_kw > TINY_KW)
+    return draws & (not store.feeds_cars)
+
+
 def battery_rule(store: Store, slots: BatterySlots) -> Codes:
     """An index into `CODES` for each slot: NORMAL serves the house and takes the sun, by itself.
 
@@ -80,6 +88,7 @@ def battery_rule(store: Store, slots: BatterySlots) -> Codes:
     could_give = np.minimum(np.minimum(slots.missing_kw, slots.available_kw), store.discharge_kw)
     holds = at_reserve(store, slots)
     holds |= (could_give > TINY_KW) & (slots.discharge_kw < SERVES * could_give)
+    holds |= not_for_cars(store, slots)
     if not store.hold_charges_from_pv:
         could_take = np.minimum(np.minimum(spare_kw, slots.room_kw), store.charge_kw)
         holds |= (could_take > TINY_KW) & (slots.charge_kw < SERVES * could_take)
@@ -104,6 +113,7 @@ def _regrets(store: Store, slots: BatterySlots, modes: Codes) -> Array:
     never = (modes == _CHARGE) | ((modes == _HOLD) & at_reserve(store, slots))
     if not store.hold_charges_from_pv:
         never |= sun
+    never |= not_for_cars(store, slots)
     return np.where(never, np.inf, regret)
 
 
@@ -131,7 +141,7 @@ def battery_part(store: Store, slots: BatterySlots, before: BatteryMode | None) 
     modes = battery_rule(store, slots)
     if store.controllable:
         modes = calm(store, slots, modes, before)
-    reserve = at_reserve(store, slots).tolist()
+    reserve, kept = at_reserve(store, slots).tolist(), not_for_cars(store, slots).tolist()
     takes, gives = (slots.charge_kw > TINY_KW).tolist(), (slots.discharge_kw > TINY_KW).tolist()
     values, codes = np.round(slots.value, 4).tolist(), modes.tolist()
     whys = []
@@ -140,7 +150,8 @@ def battery_part(store: Store, slots: BatterySlots, before: BatteryMode | None) 
         if code == _CHARGE:
             whys.append(Why("battery_buys", numbers))
         elif code == _HOLD:
-            whys.append(BATTERY_RESERVE if reserve[k] else Why("battery_keeps", numbers))
+            keeps = BATTERY_NOT_FOR_CARS if kept[k] else Why("battery_keeps", numbers)
+            whys.append(BATTERY_RESERVE if reserve[k] else keeps)
         elif takes[k]:
             whys.append(Why("battery_takes_sun", numbers[1:]))
         else:

@@ -1,11 +1,22 @@
 """A problem as the data of the model: costs, bounds, and what energy is worth where."""
 
-from datetime import timedelta
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from actors.planner_goals import (
+    above_ceiling,
+    barred,
+    before_departure,
+    ceiling_data,
+    goal_data,
+    goals_of,
+    has_ceiling,
+    has_goals,
+    last_slot_before,
+    surcharge_eur_kwh,
+)
 from actors.planner_model import MONEY_SCALE, Array, Structure, takers_of
 from actors.planner_problem import CarNeed, Grid, Prices, Problem, Store, open_hours
 from actors.planner_report import EXPORT_LIMIT_EUR_KWH, IMPORT_LIMIT_FACTOR
@@ -45,6 +56,8 @@ class Case(NamedTuple):
     permitted: NDArray[np.bool_]
     """(cars, slots): whether its energy is worth the tariff there; elsewhere it takes sun (INV-13),
     or what the house battery gives at its minimum power."""
+    dear: NDArray[np.bool_]
+    """(cars, slots): above its ceiling; permitted all the same, for a departure (INV-24)."""
     end_value: float
     car_end_value: float
     data: dict[str, Array | float]
@@ -52,24 +65,27 @@ class Case(NamedTuple):
 
 def structure_of(case: Case) -> Structure:
     """What has to be compiled for it."""
-    return _shape(case.problem, dear="dear" in case.data)
+    return _shape(case.problem, sells="sells" in case.data)
 
 
-def _shape(problem: Problem, *, dear: bool) -> Structure:
+def _shape(problem: Problem, *, sells: bool) -> Structure:
     store = problem.store
     inside = store is None or (
         store.min_kwh - TINY_KWH <= store.stored_kwh <= store.max_kwh + TINY_KWH
     )
     limits = problem.import_limit_kw is not None or problem.export_limit_kw is not None
+    ceilings = any(has_ceiling(car) for car in problem.cars)
     return Structure(
         len(problem.load_kw),
         len(problem.cars),
         store is not None,
         not inside,
         limits,
-        dear,
+        sells,
         waiting_of(problem),
         wallboxes_of(problem),
+        has_goals(problem),
+        ceilings,
     )
 
 
@@ -94,30 +110,18 @@ def case_of(problem: Problem, grid: Grid, prices: Prices) -> Case:
     ).reshape(len(problem.cars), n)
     for k, car in enumerate(problem.cars):
         worth[k, 0] += problem.cars_offset_eur_kwh * car.efficiency
-    permitted = worth >= prices.buy
+    above = above_ceiling(problem, prices)
+    dear = above & before_departure(deadlines, n)
+    permitted = (worth >= prices.buy) & (dear | ~above)
     zero = np.zeros(n)
-    draws = np.array(
-        [
-            np.minimum(min(car.min_kw, car.max_kw) * open_hours(car, grid), car.need_kwh)
-            for car in problem.cars
-        ]
-    ).reshape(len(problem.cars), n)
-    fixed = np.array([car.max_kw < FIXED * car.min_kw for car in problem.cars], dtype=bool)
-    least = np.where(fixed[:, None], 0.0, draws)
-    data: dict[str, Array | float] = {
-        "net_load": net,
-        "grid_import_cost": MONEY_SCALE * prices.buy,
-        "grid_import_min": zero,
-        "grid_import_max": np.full(n, 1e6),
-        "grid_export_cost": -MONEY_SCALE * sell + 1e-3,
-        "grid_export_min": zero,
-        "grid_export_max": surplus,
-    }
-    cars_max = zero
+    draws, least = _draws(problem, grid)
+    data = _grid_data(net, prices, surplus)
+    cars_max, feeds = zero, problem.store is None or problem.store.feeds_cars
     dearer = CHEAP_SHARE * prices.buy
     for k, car in enumerate(problem.cars):
         most = from_first_swap(problem, car, car.max_kw * open_hours(car, grid))
-        most = np.where(permitted[k], most, np.minimum(most, np.maximum(surplus, draws[k])))
+        fed = draws[k] if feeds else zero
+        most = np.where(permitted[k], most, np.minimum(most, np.maximum(surplus, fed)))
         cars_max = cars_max + most
         data |= {
             f"car{k}_cost": MONEY_SCALE * (_early(k, tie) + dearer - worth[k]),
@@ -126,13 +130,43 @@ def case_of(problem: Problem, grid: Grid, prices: Prices) -> Case:
             f"car{k}_beyond": _beyond(surplus, draws[k]),
             f"car{k}_need": car.need_kwh if car.need_kwh > CRUMB_KWH else 0.0,
         }
-    end = _add_store(data, problem, grid, prices, cars_max)
+    end = _add_store(data, problem, grid, prices, cars_max if feeds else zero)
     _add_limits(data, problem, hours, surplus)
-    _add_dear(data, problem, prices, surplus)
+    _add_selling(data, problem, prices, surplus)
     add_swaps(data, problem)
+    if has_goals(problem):
+        data |= goal_data(goals_of(problem, grid, prices, end))
+    if any(has_ceiling(car) for car in problem.cars):
+        surcharge = surcharge_eur_kwh(problem.unmet_eur_kwh, prices)
+        data |= ceiling_data(dear, _beyond(surplus, draws), surplus, surcharge)
     return Case(
-        problem, grid, prices, surplus, deadlines, worth, least, permitted, end, car_end, data
+        problem, grid, prices, surplus, deadlines, worth, least, permitted, dear, end, car_end, data
     )
+
+
+def _grid_data(net: Array, prices: Prices, surplus: Array) -> dict[str, Array | float]:
+    zero = np.zeros(len(net))
+    return {
+        "net_load": net,
+        "grid_import_cost": MONEY_SCALE * prices.buy,
+        "grid_import_min": zero,
+        "grid_import_max": np.full(len(net), 1e6),
+        "grid_export_cost": -MONEY_SCALE * prices.sell + 1e-3,
+        "grid_export_min": zero,
+        "grid_export_max": surplus,
+    }
+
+
+def _draws(problem: Problem, grid: Grid) -> tuple[Array, Array]:
+    """(cars, slots): kWh at its minimum power; and below which it charges nothing."""
+    draws = np.array(
+        [
+            np.minimum(min(car.min_kw, car.max_kw) * open_hours(car, grid), car.need_kwh)
+            for car in problem.cars
+        ]
+    ).reshape(len(problem.cars), len(problem.load_kw))
+    fixed = np.array([car.max_kw < FIXED * car.min_kw for car in problem.cars], dtype=bool)
+    return draws, np.where(fixed[:, None], 0.0, draws)
 
 
 def _add_store(
@@ -151,7 +185,6 @@ def _add_store(
     zero, into, out_of = np.zeros(n), np.zeros(n), np.zeros(n)
     into[0] = problem.battery_offset_eur_kwh * store.charge_efficiency
     out_of[0] = problem.battery_offset_eur_kwh / store.discharge_efficiency
-    barred = barred_of(store, prices)
     charge = store.charge_kw * hours
     soft = not store.min_kwh - TINY_KWH <= store.stored_kwh <= store.max_kwh + TINY_KWH
     start, value = zero.copy(), zero.copy()
@@ -160,7 +193,9 @@ def _add_store(
     data |= {
         "charge_cost": MONEY_SCALE * (tie - into),
         "charge_min": zero,
-        "charge_max": np.where(barred, np.minimum(charge, np.maximum(-net, 0.0)), charge),
+        "charge_max": np.where(
+            barred(store, prices), np.minimum(charge, np.maximum(-net, 0.0)), charge
+        ),
         "discharge_cost": MONEY_SCALE * (store.wear_eur_kwh + 0.9 * tie + out_of),
         "discharge_min": zero,
         "discharge_max": np.minimum(store.discharge_kw * hours, np.maximum(net + cars_max, 0.0)),
@@ -180,11 +215,6 @@ def _add_store(
         "above_min": zero,
     }
     return end_value
-
-
-def barred_of(store: Store, prices: Prices) -> NDArray[np.bool_]:
-    """The slots in which the battery takes sun only (INV-18)."""
-    return prices.gap | (not (store.grid_charging and store.controllable))
 
 
 def _early(k: int, tie: Array) -> Array:
@@ -225,23 +255,23 @@ def _add_limits(
     }
 
 
-def _add_dear(
+def _add_selling(
     data: dict[str, Array | float], problem: Problem, prices: Prices, surplus: Array
 ) -> None:
     """Where export pays more than import costs: sell, or buy for some of what takes energy."""
-    dear = (prices.sell > prices.buy) & (surplus > TINY_KWH)
-    if not dear.any():
+    sells = (prices.sell > prices.buy) & (surplus > TINY_KWH)
+    if not sells.any():
         return
-    sun = np.where(dear, surplus, 0.0)
-    data |= {"dear": dear.astype(float), "dear_sun": sun}
-    data |= {"buys_cost": 0.0 * sun, "buys_min": 0.0 * sun, "buys_max": dear.astype(float)}
+    sun = np.where(sells, surplus, 0.0)
+    data |= {"sells": sells.astype(float), "sells_sun": sun}
+    data |= {"buys_cost": 0.0 * sun, "buys_min": 0.0 * sun, "buys_max": sells.astype(float)}
     store = problem.store
     most = {name: np.asarray(data[name]) for name in data if name.endswith("_max")}
     if store is not None:  # while something is bought
-        most["charge_max"] = np.where(barred_of(store, prices), 0.0, most["charge_max"])
-    for takers in takers_of(_shape(problem, dear=True)):
+        most["charge_max"] = np.where(barred(store, prices), 0.0, most["charge_max"])
+    for takers in takers_of(_shape(problem, sells=True)):
         bought = sum((most[f"{one}_max"] for one in takers), np.zeros(len(sun)))
-        data["room_" + "_".join(takers)] = sun - np.where(dear, bought, 0.0)
+        data["room_" + "_".join(takers)] = sun - np.where(sells, bought, 0.0)
 
 
 def _marginal(prices: Prices, surplus: Array) -> Array:
@@ -265,14 +295,7 @@ def _end_value(store: Store, prices: Prices, marginal: Array) -> float:
 
 def deadline_of(car: CarNeed, grid: Grid) -> int | None:
     """The last slot that counts for its departure; None: none, past, or beyond the horizon."""
-    departure = car.departure
-    if departure is None or departure <= grid.starts[0]:
-        return None
-    end = grid.starts[-1] + timedelta(hours=float(grid.hours[-1]))
-    if departure > end:
-        return None
-    half = timedelta(minutes=7.5)
-    return sum(1 for start in grid.starts[1:] if start + half <= departure)
+    return None if car.departure is None else last_slot_before(car.departure, grid)
 
 
 def _worth(car: CarNeed, last: int | None, unmet_eur_kwh: float, usual: Array) -> Array:

@@ -2,9 +2,9 @@
 
 from datetime import datetime, timedelta
 
-from actors.departures import is_quiet
+from actors.departures import is_quiet, next_departure
 from actors.fuse import import_limit_kw
-from actors.planner_problem import CarNeed, Charged, Problem, Store
+from actors.planner_problem import CarNeed, Charged, Problem, Store, Target
 from engine.home import VOLTAGE_V
 from engine.messages import Forecasted, RatesChanged
 from engine.settings import BatterySettings, CarSettings, Settings
@@ -27,6 +27,7 @@ DEFAULT_EFFICIENCY = 0.9
 MOST_WAITING = 2
 """So many waiting cars are planned for at each wallbox, the most urgent ones."""
 HUMAN = "human"
+Watts = tuple[float, ...]
 CAR_NOT_OBEYED = ("car_not_obeyed", "car_draw_not_obeyed")
 
 
@@ -75,11 +76,11 @@ def store_of(state: HomeState, settings: Settings) -> Store | None:
     if not capacity or capacity <= 0:
         return None
     refused = _refused_modes(state)
-    low = min(own.min_soc_pct, own.max_soc_pct)
+    obeys = battery.controllable and "hold" not in refused
     return Store(
         capacity_kwh=capacity,
         stored_kwh=capacity * min(100.0, max(0.0, battery.soc_pct)) / 100,
-        min_kwh=capacity * low / 100,
+        min_kwh=capacity * own.floor_soc_pct / 100,
         max_kwh=capacity * own.max_soc_pct / 100,
         charge_kw=own.charge_power_kw,
         discharge_kw=own.discharge_power_kw,
@@ -88,8 +89,42 @@ def store_of(state: HomeState, settings: Settings) -> Store | None:
         wear_eur_kwh=own.wear_eur_kwh,
         grid_charging=own.grid_charging and battery.controllable and "charge" not in refused,
         hold_charges_from_pv=own.hold_charges_from_pv,
-        controllable=battery.controllable and "hold" not in refused,
+        controllable=obeys,
+        max_eur_kwh=own.max_price_eur_kwh,
+        feeds_cars=own.feeds_cars != "never" or not obeys,  # nothing keeps it from it then
     )
+
+
+def targets_of(
+    store: Store | None, settings: Settings, at: datetime, count: int
+) -> tuple[Target, ...]:
+    """What the battery is to hold at its local clock time, on each day of `count` slots."""
+    own = settings.battery
+    if store is None or own is None or own.target_soc_pct is None or own.target_at is None:
+        return ()
+    kwh, end, found = store.capacity_kwh * own.target_soc_pct / 100, slot_of(at) + count * SLOT, []
+    by = next_departure(at, own.target_at, settings.site.zone)
+    while by is not None and by <= end:
+        found.append(Target(kwh, by))
+        by = next_departure(by, own.target_at, settings.site.zone)
+    return tuple(found)
+
+
+def _doubts(
+    forecast: Forecasted, settings: Settings, slot: datetime, count: int
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """By how much load and sun may be wrong (kW); empty where nothing is reserved for that."""
+    own = settings.battery
+    if own is None or own.reserve != "forecast":
+        return (), ()
+
+    def between(start: datetime, low: Watts, high: Watts) -> Watts:
+        lows, highs = (_ahead_kw(one, start, slot, count) for one in (low, high))
+        return tuple(max(0.0, b - max(0.0, a)) for a, b in zip(lows, highs, strict=True))
+
+    load, pv = forecast.load, forecast.pv
+    beyond = between(load.start, load.q50_w, load.q90_w)
+    return beyond, between(pv.start, pv.q10_w, pv.q50_w)
 
 
 def _refused_modes(state: HomeState) -> set[str]:
@@ -207,6 +242,7 @@ def car_of(
         departure=departure,
         asap=asap,
         from_at=from_at,
+        max_eur_kwh=own.max_price_eur_kwh if own else None,
     )
     wanted = Wanted(
         turn.loadpoint,
@@ -312,6 +348,8 @@ def problem_of(
     """The question for one plan, from the slot that contains `at` on (INV-04)."""
     count, slot = horizon_slots(settings), slot_of(at)
     none = (None,) * count
+    store = store_of(state, settings)
+    beyond, short = _doubts(forecast, settings, slot, count)
     return Problem(
         at=at,
         zone=settings.site.zone,
@@ -319,7 +357,7 @@ def problem_of(
         export_eur_kwh=rates.export_eur_kwh.window(slot, count) if rates else none,
         load_kw=_load_kw(state, forecast, at, count),
         pv_kw=ahead_kw(forecast.pv, slot, count),
-        store=store_of(state, settings),
+        store=store,
         cars=cars,
         unmet_eur_kwh=settings.planner.unmet_eur_kwh,
         import_limit_kw=import_limit_kw(settings, state.site),
@@ -333,4 +371,7 @@ def problem_of(
         before=charged_before,
         swap_cost_eur=settings.sequencer.swap_cost_eur,
         quiet=_quiet(settings, slot, count) if any(car.waiting for car in cars) else (),
+        targets=targets_of(store, settings, at, count),
+        load_beyond_kw=beyond,
+        pv_short_kw=short,
     )

@@ -24,7 +24,7 @@ class Structure(NamedTuple):
     """What a compiled problem depends on: shapes only, no data.
 
     `soft_band`: the battery starts outside its SoC band, so the band is soft. `limits`: the grid
-    connection has limits. `dear`: somewhere export pays more than import costs. `waiting`,
+    connection has limits. `sells`: somewhere export pays more than import costs. `waiting`,
     `wallboxes`: empty, or for each car which vehicle waits (0: it is plugged in) and where.
     """
 
@@ -33,9 +33,13 @@ class Structure(NamedTuple):
     battery: bool
     soft_band: bool
     limits: bool
-    dear: bool = False
+    sells: bool = False
     waiting: tuple[int, ...] = ()
     wallboxes: tuple[int, ...] = ()
+    goals: bool = False
+    """Something is to be stored at some time."""
+    ceilings: bool = False
+    """A car has a ceiling."""
 
 
 class Model(NamedTuple):
@@ -62,7 +66,9 @@ def write_model(shape: Structure) -> Model:
     names += ["charge", "discharge", "stored"] if shape.battery else []
     names += ["below", "above"] if shape.soft_band else []
     names += ["import_over", "export_over"] if shape.limits else []
-    names += ["buys"] if shape.dear else []
+    names += ["buys"] if shape.sells else []
+    names += ["short"] if shape.goals else []
+    names += ["dear"] if shape.ceilings else []
     names += [f"car{k}" for k in range(shape.cars)]
     names += [SWAP] if any(shape.waiting) else []
     sizes = {SWAP: len(swap_columns(shape.waiting))}
@@ -70,7 +76,7 @@ def write_model(shape: Structure) -> Model:
     p: dict[str, Any] = {"net_load": cp.Parameter(n, name="net_load")}
     rows: list[Any] = []
     costs: list[Any] = []
-    free_above = {"below", "above", "import_over"}
+    free_above = {"below", "above", "import_over", "short", "dear"}
     for name in names:
         size = sizes.get(name, n)
         p[f"{name}_cost"] = cp.Parameter(size, name=f"{name}_cost")
@@ -98,7 +104,7 @@ def write_model(shape: Structure) -> Model:
         if shape.soft_band:
             p["band_min"], p["band_max"] = cp.Parameter(), cp.Parameter()
             rows += [stored + v["below"] >= p["band_min"], stored - v["above"] <= p["band_max"]]
-    rows += _hulls(shape, v, p) + _shared_wallboxes(shape, v, p)
+    rows += _wishes(shape, v, p) + _hulls(shape, v, p) + _shared_wallboxes(shape, v, p)
     for k in range(shape.cars):
         taken = taken + v[f"car{k}"]
         named[f"car{k}_need"] = _need(shape, k, v, p)
@@ -117,6 +123,27 @@ def takers_of(shape: Structure) -> tuple[tuple[str, ...], ...]:
     return tuple(dict.fromkeys([*groups, tuple(takers)]))
 
 
+def _wishes(shape: Structure, v: dict[str, Any], p: dict[str, Any]) -> list[Any]:
+    """Rows of what may be missed: what is to be stored, and cars' ceilings."""
+    import cvxpy as cp
+
+    n, rows = shape.slots, list[Any]()
+    if shape.goals:
+        p["goal"] = cp.Parameter(n, name="goal")
+        rows.append(v["stored"] + v["short"] >= p["goal"])
+    if shape.ceilings:
+        p["sun"] = cp.Parameter(n, name="sun")
+        above, least = 0.0, 0.0
+        for k in range(shape.cars):
+            p[f"above{k}"] = cp.Parameter(n, name=f"above{k}", nonneg=True)
+            p[f"above{k}_beyond"] = cp.Parameter(n, name=f"above{k}_beyond", nonneg=True)
+            above = above + cp.multiply(p[f"above{k}"], v[f"car{k}"])
+            least = least + cp.multiply(p[f"above{k}_beyond"], v[f"car{k}"])
+        # the second row is a hull, as below: a weak sun leaves a share of the least power
+        rows += [above - v["dear"] <= p["sun"], v["dear"] >= least]
+    return rows
+
+
 def _hulls(shape: Structure, v: dict[str, Any], p: dict[str, Any]) -> list[Any]:
     """Rows that bring the linear program near to what it cannot say.
 
@@ -132,14 +159,14 @@ def _hulls(shape: Structure, v: dict[str, Any], p: dict[str, Any]) -> list[Any]:
     if shape.limits:
         drawn, sold = drawn + v["import_over"], sold + v["export_over"]
     rows: list[Any] = []
-    if shape.dear:
-        p["dear"], p["dear_sun"] = (cp.Parameter(n, nonneg=True) for _ in range(2))
+    if shape.sells:
+        p["sells"], p["sells_sun"] = (cp.Parameter(n, nonneg=True) for _ in range(2))
         for takers in takers_of(shape):
             name = "room_" + "_".join(takers)
             p[name] = cp.Parameter(n, name=name)
             flows = sold + sum(v[one] for one in takers)
             room = cp.multiply(p[name], v["buys"])
-            rows.append(cp.multiply(p["dear"], flows) + room <= p["dear_sun"])
+            rows.append(cp.multiply(p["sells"], flows) + room <= p["sells_sun"])
     if shape.battery:
         drawn = drawn + v["discharge"]
     if shape.cars:

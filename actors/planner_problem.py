@@ -39,6 +39,9 @@ class Store(Value, frozen=True):
     hold_charges_from_pv: bool = True
     controllable: bool = True
     """False: evcc cannot set its mode, it serves the house by itself."""
+    max_eur_kwh: float | None = None
+    """Never bought for it above this price."""
+    feeds_cars: bool = True
 
 
 class CarNeed(Value, frozen=True):
@@ -60,6 +63,15 @@ class CarNeed(Value, frozen=True):
     """Until then it takes nothing, whatever it is told: that is planned around."""
     waiting: bool = False
     """It is not plugged in; people could swap it for the car at `loadpoint`."""
+    max_eur_kwh: float | None = None
+    """Above this price it takes from the grid only what its departure would lack (INV-24)."""
+
+
+class Target(Value, frozen=True):
+    """So much is to be stored in the battery at `by`."""
+
+    stored_kwh: float
+    by: Utc
 
 
 class Charged(Value, frozen=True):
@@ -104,6 +116,11 @@ class Problem(Value, frozen=True):
     """What it is worth to people not to swap cars once."""
     quiet: tuple[bool, ...] = ()
     """Per slot: nobody swaps cars at its start; empty: never quiet."""
+    targets: tuple[Target, ...] = ()
+    load_beyond_kw: tuple[float, ...] = ()
+    """By how much the load may exceed `load_kw` (its 90 % quantile); empty: no reserve for that."""
+    pv_short_kw: tuple[float, ...] = ()
+    """By how much the sun may stay below `pv_kw` (its 10 % quantile); as long as the load's."""
 
 
 class Grid(NamedTuple):

@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 
 import numpy as np
+from msgspec.structs import replace
 
 from actors.execution import SHORTFALL_KWH, Flows, slots_of
 from actors.planner_battery import TINY_KW
+from actors.planner_goals import TARGET_SHARE, goals_of, last_slot_before
 from actors.planner_model import Array
 from actors.planner_problem import CarNeed, Grid, Prices, Problem
 from engine.values import Plan, PlanSlot, Shortfall, Why
@@ -15,6 +17,7 @@ IMPORT_LIMIT_FACTOR = 10.0
 EXPORT_LIMIT_EUR_KWH = 0.5
 WORTH_SAYING_EUR = 0.005
 """A plan is called the cheapest where no other could be cheaper by more than so much."""
+SURPRISES = "forecast_reserve"
 
 
 def cost_eur(slots: tuple[PlanSlot, ...]) -> float:
@@ -57,12 +60,13 @@ def once_each(cars: tuple[CarNeed, ...], kwh: Array) -> Iterator[tuple[int, CarN
 
 
 def _shortfalls(
-    problem: Problem, grid: Grid, flows: Flows, slots: tuple[PlanSlot, ...]
+    problem: Problem, grid: Grid, prices: Prices, flows: Flows, slots: tuple[PlanSlot, ...]
 ) -> tuple[Shortfall, ...]:
-    found = [
+    found: list[Shortfall | None] = [
         _car_shortfall(car, row, flows.deadlines[k])
         for k, car, row in once_each(problem.cars, flows.cars_kwh)
     ]
+    found += _battery_goals(problem, grid, prices, flows)
     store = problem.store
     if store is not None and store.stored_kwh < store.min_kwh - SHORTFALL_KWH:
         back = np.flatnonzero(flows.stored_kwh >= store.min_kwh - SHORTFALL_KWH)
@@ -82,10 +86,36 @@ def _shortfalls(
     return tuple(one for one in found if one is not None)
 
 
+def _battery_goals(
+    problem: Problem, grid: Grid, prices: Prices, flows: Flows
+) -> list[Shortfall | None]:
+    """Targets that are missed, and where the reserve for surprises lacks most."""
+    store = problem.store
+    if store is None:
+        return []
+    wanted = [
+        ("battery_target", target.by, target.stored_kwh - float(flows.stored_kwh[last]))
+        for target in problem.targets
+        if (last := last_slot_before(target.by, grid)) is not None
+    ]
+    if problem.load_beyond_kw and flows.stored_value is not None:
+        bare = replace(problem, targets=())
+        level = goals_of(bare, grid, prices, flows.end_value).stored_kwh
+        lacks = level - flows.stored_kwh
+        worst = int(np.argmax(lacks))
+        wanted.append((SURPRISES, grid.starts[worst], float(lacks[worst])))
+    return [
+        Shortfall(goal, "battery", round(kwh, 6), round(100 * kwh / store.capacity_kwh, 6), by)
+        for goal, by, kwh in wanted
+        if kwh >= SHORTFALL_KWH
+    ]
+
+
 def _penalties(problem: Problem, shortfalls: tuple[Shortfall, ...]) -> float:
     """EUR: what the plan's shortfalls count in its objective."""
     each = {
         "departure": problem.unmet_eur_kwh,
+        "battery_target": TARGET_SHARE * problem.unmet_eur_kwh,
         "grid_import": IMPORT_LIMIT_FACTOR * problem.unmet_eur_kwh,
         "grid_export": EXPORT_LIMIT_EUR_KWH,
     }
@@ -114,7 +144,7 @@ def plan_of(problem: Problem, grid: Grid, prices: Prices, flows: Flows) -> Plan:
     given = float((np.array([slot.battery_discharge_kw for slot in slots]) * grid.hours).sum())
     wear = store.wear_eur_kwh * given if store else 0.0
     cost = cost_eur(slots)
-    shortfalls = _shortfalls(problem, grid, flows, slots)
+    shortfalls = _shortfalls(problem, grid, prices, flows, slots)
     left = flows.end_value * float(flows.stored_kwh[-1]) + flows.car_end_value * sum(
         float(flows.cars_kwh[k].sum())
         for k, last in enumerate(flows.deadlines)

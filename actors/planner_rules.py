@@ -8,8 +8,9 @@ permitted (INV-09, INV-11, INV-13, INV-18). Energies in kWh per slot.
 import numpy as np
 from numpy.typing import NDArray
 
-from actors.planner_case import TINY_KWH, Case, barred_of
+from actors.planner_case import TINY_KWH, Case
 from actors.planner_directions import Pair, everywhere, one_direction
+from actors.planner_goals import barred
 from actors.planner_model import Array, Ints
 from actors.planner_search import Choice, Way
 from actors.planner_swaps import SwapRule
@@ -48,12 +49,14 @@ class PlanRules:
         if store is None:
             return pairs
         into, out_of = at["charge"][None], at["discharge"][None]
-        barred = barred_of(store, case.prices)
+        if not store.feeds_cars:  # it is held while a car draws more than sun
+            lacks = np.asarray(case.data["net_load"]) > TINY_KWH
+            pairs += [Pair(own[None], out_of, lacks) for own in self._cars]
         return [
             *pairs,
             everywhere(into, out_of),
             everywhere(out_of, sell),
-            Pair(into, buy, barred),
+            Pair(into, buy, barred(store, case.prices)),
         ]
 
     @property

@@ -9,7 +9,7 @@ from math import ceil
 
 import numpy as np
 
-from actors.execution import Flows
+from actors.execution import NO_GRID_EUR_KWH, Flows
 from actors.planner_case import deadline_of
 from actors.planner_model import Array
 from actors.planner_problem import CarNeed, Grid, Prices, Problem, grid_of, open_hours, prices_of
@@ -29,7 +29,10 @@ def plan_by_rules(problem: Problem) -> Plan:
     n = len(grid.starts)
     surplus = np.maximum(np.array(problem.pv_kw) - np.array(problem.load_kw), 0.0)
     deadlines = tuple(deadline_of(car, grid) for car in problem.cars)
-    cars, worths = np.zeros((len(problem.cars), n)), np.full((len(problem.cars), n), -1e3)
+    cars, worths = (
+        np.zeros((len(problem.cars), n)),
+        np.full((len(problem.cars), n), NO_GRID_EUR_KWH),
+    )
     for k, (car, last) in enumerate(zip(problem.cars, deadlines, strict=True)):
         most = car.max_kw * open_hours(car, grid)
         first = int(np.argmax(most > 0)) if (most > 0).any() else n
@@ -96,7 +99,8 @@ def _serve(problem: Problem, grid: Grid, cars_kwh: Array) -> tuple[Array, Array,
         room = max(0.0, store.max_kwh - now) / store.charge_efficiency
         there = max(0.0, now - store.min_kwh) * store.discharge_efficiency
         charge[t] = min(max(0.0, -missing), room, store.charge_kw * hours)
-        discharge[t] = min(max(0.0, missing), there, store.discharge_kw * hours)
+        held = not store.feeds_cars and cars_kwh[t] > 0
+        discharge[t] = 0.0 if held else min(max(0.0, missing), there, store.discharge_kw * hours)
         now += store.charge_efficiency * charge[t] - discharge[t] / store.discharge_efficiency
         stored[t] = now
     return charge, discharge, stored

@@ -6,6 +6,7 @@ makes anything charge.
 
 from msgspec.structs import replace
 
+from actors.battery_gates import held_back, too_dear
 from actors.departure_wishes import cannot_wait, charging, least_is_safe, unmetered_wish
 from actors.fuse import (
     BATTERY,
@@ -74,15 +75,19 @@ def _planned_battery(view: Situation) -> BatteryWish:
     line = view.line
     if line is None:
         return BatteryWish(EVCC, None, view.no_line)
-    if line.battery is BatteryMode.NORMAL:
+    mode, why = line.battery, line.why
+    kept = held_back(view) if mode is BatteryMode.NORMAL else None
+    if kept is not None:
+        mode, why = BatteryMode.HOLD, kept
+    if mode is BatteryMode.NORMAL:
         if view.site is not None and line.battery_discharges and _evcc_would_not(view):
             return BatteryWish(SMARTLOAD, BatteryMode.NORMAL, line.why, line.until)
         return BatteryWish(EVCC, None, line.why, line.until)
-    if line.battery is BatteryMode.CHARGE and (closed := _no_charging(view, line)) is not None:
+    if mode is BatteryMode.CHARGE and (closed := _no_charging(view, line)) is not None:
         return BatteryWish(EVCC, None, closed)
-    if line.battery in HOLDS and (serves := refusal_of(view.fuse, HOLDING)) is not None:
+    if mode in HOLDS and (serves := refusal_of(view.fuse, HOLDING)) is not None:
         return BatteryWish(EVCC, None, serves)
-    return BatteryWish(SMARTLOAD, line.battery, line.why, line.until)
+    return BatteryWish(SMARTLOAD, mode, why, line.until)
 
 
 def _no_battery(site: Site | None) -> Why | None:
@@ -101,6 +106,8 @@ def _no_charging(view: Situation, line: Line) -> Why | None:
         return Why("dimmed")
     if view.settings.battery is not None and not view.settings.battery.grid_charging:
         return Why("grid_charging_off")
+    if (dear := too_dear(view.settings.battery, view.import_eur_kwh)) is not None:
+        return dear
     if line.why.code in SUN_CODES:
         return line.why  # sun needs no permission to charge from the grid (INV-13)
     return refusal_of(view.fuse, BATTERY)

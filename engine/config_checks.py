@@ -85,6 +85,34 @@ def _battery(battery: BatterySettings) -> Iterator[Finding]:
             "nothing is left to use between the lowest and the highest charge",
             "lower min_soc_pct or raise max_soc_pct",
         )
+    most = f"below max_soc_pct ({battery.max_soc_pct:g})"
+    reserve, target = battery.reserve_soc_pct, battery.target_soc_pct
+    if reserve is not None and reserve >= battery.max_soc_pct > battery.min_soc_pct:
+        yield Finding(
+            "battery.reserve_soc_pct",
+            f"{reserve:g}",
+            most,
+            "nothing is left to use above the reserve",
+            "lower reserve_soc_pct or raise max_soc_pct",
+        )
+    if target is not None and target > battery.max_soc_pct:
+        yield Finding(
+            "battery.target_soc_pct",
+            f"{target:g}",
+            f"at most max_soc_pct ({battery.max_soc_pct:g})",
+            "the battery is never charged so far",
+            "lower target_soc_pct or raise max_soc_pct",
+        )
+    if (target is None) != (battery.target_at is None):
+        missing = "target_at" if battery.target_at is None else "target_soc_pct"
+        given = battery.target_at if target is None else f"{target:g}"
+        yield Finding(
+            f"battery.{missing}",
+            "missing",
+            "target_soc_pct and target_at together",
+            f"{given} alone is no target",
+            f"write {missing} as well, or delete the other one",
+        )
 
 
 def _zone(zone: str) -> Iterator[Finding]:

@@ -63,8 +63,24 @@ class BatterySettings(Value, frozen=True):
     """Cost of one kWh discharged."""
     grid_charging: bool = True
     """Whether `charge` from the grid may be planned."""
+    max_price_eur_kwh: EurKwh | None = None
+    """Never charged from the grid above this price. None: wherever it pays."""
+    reserve_soc_pct: Pct | None = None
+    """Kept for an outage: never given away for a price's sake. None: nothing but `min_soc_pct`."""
+    reserve: Annotated[str, msgspec.Meta(pattern="^(none|forecast)$")] = "none"
+    """`forecast`: also keeps, where that is cheap, what the forecasts may be wrong by."""
+    target_soc_pct: Pct | None = None
+    """To be reached each day at `target_at`. None: charged as it pays."""
+    target_at: ClockTime | None = None
+    feeds_cars: Annotated[str, msgspec.Meta(pattern="^(when_it_pays|never)$")] = "when_it_pays"
+    """Whether cars may be charged from it."""
     hold_charges_from_pv: bool = True
     """Whether this inverter charges from PV in `hold` (differs: evcc-api.md §4)."""
+
+    @property
+    def floor_soc_pct(self) -> float:
+        """The one reserve floor of plan, modes and orders (INV-21), within `max_soc_pct`."""
+        return min(self.max_soc_pct, max(self.min_soc_pct, self.reserve_soc_pct or 0.0))
 
 
 class CarSettings(Value, frozen=True):
@@ -83,6 +99,8 @@ class CarSettings(Value, frozen=True):
     """Local time of day; None: no deadline."""
     departure_weekdays: tuple[Annotated[int, msgspec.Meta(ge=1, le=7)], ...] = (1, 2, 3, 4, 5, 6, 7)
     """ISO weekdays (1 = Monday) on which `departure` holds."""
+    max_price_eur_kwh: EurKwh | None = None
+    """Above this price it takes from the grid only what a departure would lack. None: no limit."""
     source: Annotated[str, msgspec.Meta(pattern="^(evcc|http|manual)$")] = "evcc"
     poll_interval_min: Annotated[float, msgspec.Meta(ge=1, le=1440)] = 60.0
     disabled: bool = False

@@ -36,12 +36,17 @@ SENTENCES: Mapping[str, str] = {
     "no_battery": "Es gibt keinen Haus-Akku.",
     "battery_not_controllable": "evcc kann diesen Haus-Akku nicht steuern.",
     "grid_charging_off": "Laden des Haus-Akkus aus dem Netz ist ausgeschaltet.",
+    "battery_too_dear": "Der Haus-Akku kauft[ für {price_eur_kwh}] nichts: Das liegt über seinem "
+    "Höchstpreis[ von {ceiling_eur_kwh}].",
+    "battery_not_for_cars": "Der Haus-Akku wird gehalten, damit er kein Auto lädt.",
     "dimmed": "Der Netzbetreiber begrenzt gerade die Leistung: der Haus-Akku lädt nicht aus dem "
     "Netz.",
     # cars
     "car_cheap": "[{vehicle}: ]lädt jetzt, Strom ist günstig[ ({price_eur_kwh})].",
     "car_deadline": "[{vehicle}: ]lädt jetzt, sonst reicht die Zeit nicht"
     "[ bis zur Abfahrt {departure_at}][; {need_kwh} fehlen noch].",
+    "car_above_ceiling": "[{vehicle}: ]lädt über dem Höchstpreis[ von {ceiling_eur_kwh}][, für "
+    "{price_eur_kwh}]: sonst würde es[ zur Abfahrt {departure_at}] nicht fertig.",
     "car_at_once": "[{vehicle}: ]lädt sofort, wie gewünscht.",
     "car_sun": "[{vehicle}: ]lädt mit überschüssiger Sonne.",
     "car_sun_and_grid": "[{vehicle}: ]lädt mit Sonne und etwas Strom aus dem Netz"
@@ -50,8 +55,8 @@ SENTENCES: Mapping[str, str] = {
     "[ statt {price_eur_kwh} jetzt].[ Unter {limit_eur_kwh} würde es jetzt laden.]",
     "car_waits_for_sun": "[{vehicle}: ]wartet auf Sonne[; {price_eur_kwh} aus dem Netz ist zu "
     "teuer][, unter {limit_eur_kwh} würde es laden].",
-    "battery_reserve": "Der Haus-Akku behält seine Reserve[: Strom kostet {price_eur_kwh}, "
-    "gespeicherter ist {value_eur_kwh} wert].",
+    "battery_reserve": "Der Haus-Akku behält seine Reserve[ von {reserve_pct}][: Strom "
+    "kostet {price_eur_kwh}, gespeicherter ist {value_eur_kwh} wert].",
     "car_from_battery": "[{vehicle}: ]lädt aus dem Haus-Akku mit kleiner Leistung"
     "[; aus dem Netz wären es {price_eur_kwh}].",
     "car_waits_for_battery": "[{vehicle}: ]lädt später aus dem Haus-Akku[, ab {next_at}]"

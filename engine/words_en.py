@@ -36,12 +36,17 @@ SENTENCES: Mapping[str, str] = {
     "no_battery": "There is no house battery.",
     "battery_not_controllable": "evcc cannot control this house battery.",
     "grid_charging_off": "Charging the house battery from the grid is switched off.",
+    "battery_too_dear": "The house battery buys nothing[ at {price_eur_kwh}]: that is above its "
+    "ceiling[ of {ceiling_eur_kwh}].",
+    "battery_not_for_cars": "The house battery is held, so that it does not feed a car.",
     "dimmed": "The grid operator limits power at present: the house battery does not charge from "
     "the grid.",
     # cars
     "car_cheap": "[{vehicle}: ]charges now, power is cheap[ ({price_eur_kwh})].",
     "car_deadline": "[{vehicle}: ]charges now, otherwise time runs out"
     "[ before departure {departure_at}][; {need_kwh} still missing].",
+    "car_above_ceiling": "[{vehicle}: ]charges above its ceiling[ of {ceiling_eur_kwh}][, at "
+    "{price_eur_kwh}]: otherwise it would not be ready[ for its departure {departure_at}].",
     "car_at_once": "[{vehicle}: ]charges at once, as asked.",
     "car_sun": "[{vehicle}: ]charges from surplus sun.",
     "car_sun_and_grid": "[{vehicle}: ]charges from the sun and a little from the grid"
@@ -50,8 +55,8 @@ SENTENCES: Mapping[str, str] = {
     "[ instead of {price_eur_kwh} now].[ Below {limit_eur_kwh} it would charge now.]",
     "car_waits_for_sun": "[{vehicle}: ]waits for the sun[; {price_eur_kwh} from the grid is too "
     "dear][, below {limit_eur_kwh} it would charge].",
-    "battery_reserve": "The house battery keeps its reserve[: power costs {price_eur_kwh}, "
-    "stored energy is worth {value_eur_kwh}].",
+    "battery_reserve": "The house battery keeps its reserve[ of {reserve_pct}][: power costs "
+    "{price_eur_kwh}, stored energy is worth {value_eur_kwh}].",
     "car_from_battery": "[{vehicle}: ]charges from the house battery at low power"
     "[; from the grid it would be {price_eur_kwh}].",
     "car_waits_for_battery": "[{vehicle}: ]will charge from the house battery[, from {next_at}]"

@@ -23,10 +23,16 @@ never the battery's; nothing is both bought and sold; a battery that may not buy
 car draws nothing or at least its minimum; where it is not worth the tariff nothing is bought while
 it charges, and it gets sun or its minimum. A car of nearly one power (most < 1.25 x least) charges
 for a part of a slot: sun serves it for that part only.
+
+Wishes: what cars with a ceiling take beyond the sun in a slot above it counts a quarter of (unmet -
+tariff) more, where it is before their departure; else they are not worth that tariff. Above its own
+ceiling a battery takes sun alone. A battery that feeds no cars gives at most what the house lacks,
+and nothing where a car charges in a house that lacks power. What is missing at a target counts 15 %
+of unmet, and each slot's lack of its level (`levels`, with their price) that.
 """
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import combinations, permutations, product
 from typing import NamedTuple
 
@@ -38,6 +44,7 @@ from actors.planner_problem import CarNeed, Problem, Store
 TINY = 1e-7
 NEVER = float("inf")
 QUARTER = timedelta(minutes=15)
+NO_LEVELS: dict[int, tuple[float, float]] = {}
 Flow = tuple[str, int]
 Stays = frozenset[Flow]
 """The cars' slots in which another one is plugged in."""
@@ -53,10 +60,13 @@ class Best(NamedTuple):
 
 
 class Oracle:
-    """One question; all prices are known."""
+    """One question; all prices are known. `levels`: (kWh to be stored, EUR) by slot."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(
+        self, problem: Problem, levels: dict[int, tuple[float, float]] = NO_LEVELS
+    ) -> None:
         self.problem, self.n = problem, len(problem.load_kw)
+        self.levels = dict(levels)
         begin = problem.at.replace(minute=problem.at.minute // 15 * 15, second=0, microsecond=0)
         self.starts = [problem.at, *(begin + t * QUARTER for t in range(1, self.n))]
         ends = [begin + (t + 1) * QUARTER for t in range(self.n)]
@@ -79,6 +89,11 @@ class Oracle:
         ]
         self.cheap = sorted(marginal)[(self.n - 1) // 4]
         self.worth = [self._worth(car) for car in problem.cars]
+        for target in problem.targets:
+            if problem.at < target.by <= self.end:
+                t = self._slot_before(target.by)
+                kwh, eur = self.levels.get(t, (0.0, 0.0))
+                self.levels[t] = max(kwh, target.stored_kwh), eur + 0.15 * problem.unmet_eur_kwh
         self.names = self._names()
         self.at = {name: k for k, name in enumerate(self.names)}
 
@@ -100,9 +115,28 @@ class Oracle:
         """The last slot most of which is before its departure."""
         if car.departure is None or not self.problem.at < car.departure <= self.end:
             return None
+        return self._slot_before(car.departure)
+
+    def _slot_before(self, at: datetime) -> int:
         half = timedelta(minutes=7.5)
-        within = [t for t in range(1, self.n) if self.starts[t] + half <= car.departure]
-        return max(within, default=0)
+        return max((t for t in range(1, self.n) if self.starts[t] + half <= at), default=0)
+
+    def above(self, k: int, t: int) -> bool:
+        """Whether the tariff is above the car's ceiling."""
+        car = self.problem.cars[k]
+        return not car.asap and car.max_eur_kwh is not None and self.buy[t] > car.max_eur_kwh
+
+    def dear(self, k: int, t: int) -> bool:
+        """Above it, and before a departure all the same."""
+        last = self._last(self.problem.cars[k])
+        return self.above(k, t) and last is not None and t <= last
+
+    def barred(self, t: int) -> bool:
+        """Whether nothing may be bought for the battery."""
+        store = self.problem.store
+        assert store is not None
+        ceiling = NEVER if store.max_eur_kwh is None else store.max_eur_kwh
+        return not (store.grid_charging and store.controllable) or self.buy[t] > ceiling
 
     def _end_value(self, store: Store) -> float:
         use = store.discharge_efficiency * sum(self.buy) / self.n - store.wear_eur_kwh
@@ -114,6 +148,8 @@ class Oracle:
         kinds = ["bought", "bought_over", "sold", "sold_over"]
         if self.problem.store:
             kinds += ["in", "out", "stored", "below", "above"]
+            kinds += ["short"] if self.levels else []
+        kinds += ["dear"] if any(car.max_eur_kwh is not None for car in self.problem.cars) else []
         kinds += [f"car{k}" for k in range(len(self.problem.cars))]
         return [(kind, t) for kind in kinds for t in range(self.n)]
 
@@ -130,6 +166,8 @@ class Oracle:
             "sold": -self.sell[t],
             "sold_over": 0.5 - self.sell[t],
             "out": store.wear_eur_kwh if store else 0.0,
+            "short": self.levels.get(t, (0.0, 0.0))[1],
+            "dear": 0.25 * max(0.0, unmet - self.buy[t]),
             "below": 0.03,
             "above": 0.03,
         }.get(kind, 0.0)
@@ -145,7 +183,7 @@ class Oracle:
 
     def permitted(self, k: int, t: int) -> bool:
         """Whether its energy is worth the tariff."""
-        return self.worth[k][t] >= self.buy[t]
+        return self.worth[k][t] >= self.buy[t] and (self.dear(k, t) or not self.above(k, t))
 
     def fixed(self, k: int) -> bool:
         """A car of nearly one power."""
@@ -163,8 +201,8 @@ class Oracle:
             return full if self.permitted(k, t) else min(full, max(self.sun[t], self.draws(k, t)))
         if kind == "bought":
             return NEVER if limit_in is None else limit_in * h
-        if kind == "bought_over":
-            return 0.0 if limit_in is None else NEVER
+        if kind in ("dear", "short", "bought_over"):
+            return 0.0 if kind == "bought_over" and limit_in is None else NEVER
         if kind == "sold":
             return self.sun[t] if limit_out is None else min(self.sun[t], limit_out * h)
         if kind == "sold_over":
@@ -174,7 +212,9 @@ class Oracle:
         whole = max(store.capacity_kwh, store.stored_kwh)
         return {
             "in": store.charge_kw * h,
-            "out": store.discharge_kw * h,
+            "out": store.discharge_kw * h
+            if store.feeds_cars
+            else min(store.discharge_kw * h, max(0.0, self.net[t])),
             "stored": store.max_kwh if inside else whole,
         }.get(kind, 0.0 if inside else NEVER)
 
@@ -200,13 +240,25 @@ class Oracle:
                 equal.append((kept, 0.0 if t else self._first(store)))
                 most.append(({("stored", t): -1.0, ("below", t): -1.0}, -store.min_kwh))
                 most.append(({("stored", t): 1.0, ("above", t): -1.0}, store.max_kwh))
+                if t in self.levels:
+                    kwh = self.levels[t][0]
+                    most.append(({("stored", t): -1.0, ("short", t): -1.0}, -kwh))
             equal.append((balance, self.net[t]))
             for k in cars:
                 if self.sun[t] > 1e-6:
                     share = self.sun[t] / max(self.draws(k, t), 1e-6)
                     beyond[(f"car{k}", t)] = max(0.0, 1 - share)
+            if ("dear", t) in self.at:
+                some = {(f"car{k}", t): 1.0 for k in cars if self.dear(k, t)}
+                most.append((some | {("dear", t): -1.0}, self.sun[t]))
             if any(self.fixed(k) for k in cars):
                 most.append((beyond, 0.0))
+                if ("dear", t) in self.at:
+                    some = {car: share for car, share in beyond.items() if car[0][:3] == "car"}
+                    some = {
+                        car: share for car, share in some.items() if self.dear(int(car[0][3:]), t)
+                    }
+                    most.append((some | {("dear", t): -1.0}, 0.0))
         for k in cars:
             needed = max(0.0, self.problem.cars[k].need_kwh)
             most.append(({(f"car{k}", t): 1.0 for t in range(self.n)}, needed))
@@ -314,12 +366,14 @@ class Oracle:
             pairs = [(bought, sold)] if self.sell[t] > self.buy[t] else []
             if store:
                 pairs += [([("in", t)], [("out", t)]), ([("out", t)], sold)]
-                if not (store.grid_charging and store.controllable):
+                if self.barred(t):
                     pairs.append(([("in", t)], bought))
             for k in range(len(self.problem.cars)):
                 car = (f"car{k}", t)
                 if not self.permitted(k, t):
                     pairs.append(([car], bought))
+                if store and not store.feeds_cars and self.net[t] > 1e-6:
+                    pairs.append(([car], [("out", t)]))
                 draws = self.draws(k, t)
                 if not self.fixed(k) and TINY < flows[car] < draws - TINY:
                     yield (({car: draws}, True), ({car: 0.0}, False))

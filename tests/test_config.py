@@ -126,6 +126,18 @@ def test_keys_that_stand_twice_are_found() -> None:
     ("text", "field"),
     [
         ("battery: {min_soc_pct: 80, max_soc_pct: 80}", "battery.min_soc_pct"),
+        ("battery: {reserve_soc_pct: 80, max_soc_pct: 80}", "battery.reserve_soc_pct"),
+        (
+            "battery: {target_soc_pct: 90, target_at: 7:00, max_soc_pct: 80}",
+            "battery.target_soc_pct",
+        ),
+        ("battery: {target_soc_pct: 80}", "battery.target_at"),
+        ("battery: {target_at: 17:00}", "battery.target_soc_pct"),
+        ("battery: {target_soc_pct: 80, target_at: 25:00}", "battery.target_at"),
+        ("battery: {reserve: always}", "battery.reserve"),
+        ("battery: {feeds_cars: sometimes}", "battery.feeds_cars"),
+        ("battery: {max_price_eur_kwh: 25}", "battery.max_price_eur_kwh"),
+        ("cars: [{name: a, max_price_eur_kwh: 25}]", "cars[0].max_price_eur_kwh"),
         ("cars: [{name: a, source: http}]", "cars[0].url"),
         ("cars: [{name: a, source: http, url: ftp://x}]", "cars[0].url"),
         ("cars: [{name: a, source: http, url: http://x, soc_regex: '('}]", "cars[0].soc_regex"),

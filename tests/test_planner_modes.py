@@ -101,7 +101,7 @@ def test_inv_19_power_and_capacity_are_this_cars() -> None:
 def test_inv_24_the_ceiling_of_a_car_without_deadline_is_hard_a_departure_is_the_exception() -> (
     None
 ):
-    """There is no configured ceiling: `limit_eur_kwh` is it, and only a departure goes above."""
+    """Without a configured ceiling `limit_eur_kwh` is it, and only a departure goes above."""
     prices = by_hour(dict.fromkeys(range(12, 16), 0.2), 0.45)
     free = plan(home(import_eur_kwh=prices, cars=(car(),)))
     assert car_kwh(free, 0, 12) == 0

@@ -6,7 +6,7 @@ import { goodBlocks, settingText, titleOf } from "./reasons.js";
 
 function shortfallText(status, shortfall, now) {
   const values = {
-    name: titleOf(status, shortfall.name),
+    name: titleOf(status, shortfall.name === "battery" ? null : shortfall.name),
     by: shortfall.by ? when(time(shortfall.by), now) : "–",
     missing: shortfall.missing_pct === null
       ? `${number(shortfall.missing_kwh, 1)} kWh`
@@ -26,8 +26,9 @@ export function verdict(status, now) {
     const ago = span((now - since) / 1000);
     return { kind: "act", text: t("verdict_evcc_silent", { span: ago }) };
   }
-  if (status.plan?.shortfalls.length) {
-    const [shortfall] = status.plan.shortfalls;
+  const missed = status.plan?.shortfalls.filter((one) => one.goal !== "forecast_reserve") ?? [];
+  if (missed.length) {
+    const [shortfall] = missed;
     return { kind: "look", text: shortfallText(status, shortfall, now) };
   }
   if (status.control === "off") return { kind: "watch", text: t("verdict_off") };
