@@ -11,9 +11,11 @@ from typing import NamedTuple
 import numpy as np
 
 from actors.execution import Flows
+from actors.plan_reasons import Other
 from actors.planner_calm import calmed
 from actors.planner_case import TINY_KWH, Case, case_of, structure_of
 from actors.planner_model import MONEY_SCALE, Array, Structure, write_model
+from actors.planner_other import Bounds, other_of
 from actors.planner_problem import Problem, grid_of, prices_of
 from actors.planner_report import plan_of
 from actors.planner_rules import PlanRules
@@ -43,6 +45,7 @@ class Solved(NamedTuple):
     values: dict[str, Array]
     stored_value: Array | None
     worth: Array
+    other: Other
 
 
 class Planner:
@@ -97,25 +100,38 @@ class Planner:
         case = case_of(problem, grid, prices)
         program = self._program(structure_of(problem))
         try:
-            found = _found(case, program, budget, directions=True)
+            found, root = _found(case, program, budget, directions=True)
         except SolveFailedError:  # what was decided first left no way
-            found = _found(case, program, budget, directions=False)
-        everything = np.arange(len(found.x))
-        program.bound(everything, found.lower, found.upper)
-        program.run()
+            found, root = _found(case, program, budget, directions=False)
+        _stand_at(program, found)
         stored = -program.slopes("start")[0] / MONEY_SCALE if problem.store else None
         values = {name: found.x[at] for name, at in program.columns.items()}
-        return Solved(case, found, values, stored, _worth(case, program, values))
+        worth = _worth(case, program, values)
+        return Solved(case, found, values, stored, worth, other_of(case, program, found, root))
 
 
-def _found(case: Case, program: Program, budget: Budget, *, directions: bool) -> Searched:
-    """The best solution; `directions`: whether to buy or to sell is decided first."""
+def _stand_at(program: Program, found: Searched) -> None:
+    """Its shadow prices are wanted: solved again where the program went on from it."""
+    bounds, own = (program.lower, program.upper), (found.lower, found.upper)
+    if np.array_equal(bounds, own) and np.array_equal(program.x, found.x):
+        return
+    program.bound(np.arange(len(found.x)), *own)
+    program.run()
+
+
+def _found(
+    case: Case, program: Program, budget: Budget, *, directions: bool
+) -> tuple[Searched, Bounds]:
+    """The best solution and the bounds before the search.
+
+    `directions`: whether to buy or to sell is decided first.
+    """
     program.load(case.data)
     if directions:
         _buy_or_sell(case, program)
     rules = PlanRules(case, program.columns)
     root = (program.lower.copy(), program.upper.copy())
-    return calmed(case, program, rules, search(program, rules, budget), root)
+    return calmed(case, program, rules, search(program, rules, budget), root), root
 
 
 def _buy_or_sell(case: Case, program: Program) -> None:
@@ -172,6 +188,7 @@ def _flows(solved: Solved) -> Flows:
         stored_value=none if solved.stored_value is None else solved.stored_value,
         cars_kwh=_clean(_cars(case, values)),
         cars_value=solved.worth,
+        other=solved.other,
         deadlines=case.deadlines,
         end_value=case.end_value,
         car_end_value=case.car_end_value,

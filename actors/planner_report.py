@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from actors.execution import SHORTFALL_KWH, Flows, slots_of
-from actors.planner_battery import TINY_KW
+from actors.execution import Flows, slots_of
+from actors.plan_reasons import SHORTFALL_KWH, TINY_KW
 from actors.planner_model import Array
 from actors.planner_problem import CarNeed, Grid, Prices, Problem
 from engine.values import Plan, PlanSlot, Shortfall, Why

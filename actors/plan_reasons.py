@@ -1,0 +1,216 @@
+"""Why a car charges or waits in a slot: the reason that binds, and what doing otherwise would cost.
+
+A saving is stated from the side of what is done, so it is never negative: where the duals say
+nothing about the whole action (a minimum power, a block) no figure is given (INV-162). The reason
+is the one without which the slot would be another (INV-163): departure, limit, own power, price.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from actors.planner_model import Array
+from actors.planner_problem import CarNeed, Grid, Prices, Problem, open_hours
+from engine.values import ChargeMode, Why
+
+TINY_KW = 1e-3
+GRID_SHARE = 0.1
+"""Less than this share of a charging power from the grid is noise of the forecast."""
+SHORTFALL_KWH = 0.01
+PRICE_EUR_KWH = 1e-4
+"""Prices and values that are nearer than this are the same."""
+DEARER_EUR_KWH = 0.01
+"""By so much dearer than a cheaper hour that its full power does not suffice for: worth a word."""
+FULL = 0.98
+"""From this share on a power is the full one."""
+Numbers = tuple[tuple[str, float | str], ...]
+
+CAR_DONE = Why("car_done")
+CAR_TAKES_SUN_ONLY = Why("car_takes_sun_only")
+
+
+class Other(NamedTuple):
+    """EUR for the whole plan, at least: how much dearer the other action in its first slot is.
+
+    None: it is impossible, or a goal or limit would be missed for it. `battery_does` is what the
+    plan does, of which the other is the contrary: `buys`, `serves` or `keeps`; empty: none of it.
+    """
+
+    battery_does: str = ""
+    battery_eur: float | None = None
+    cars_eur: tuple[float | None, ...] = ()
+
+
+class Table(NamedTuple):
+    """The plan's columns as rounded plain floats."""
+
+    load: list[float]
+    pv: list[float]
+    charge: list[float]
+    discharge: list[float]
+    imports: list[float]
+    exports: list[float]
+    cars: list[list[float]]
+    soc: list[float | None] | None
+    value: list[float | None] | None
+
+
+class Market(NamedTuple):
+    """What the slots offer all cars, once per plan."""
+
+    buy: list[float]
+    sell: list[float]
+    dearest: float
+    """A value above this is that of a goal, not of money."""
+    limit_kw: float | None
+    fed: list[float]
+    """What a kWh out of the battery is worth there; endless where nobody knows."""
+
+
+class CarPlan(NamedTuple):
+    """What the slots of one car need, worked out once per plan."""
+
+    car: CarNeed
+    row: list[float]
+    soc: list[float | None]
+    worth: list[float]
+    hurry: list[bool]
+    following: list[int | None]
+    """Per slot: the next slot in which it charges."""
+    next_at: list[str]
+    """When that begins; empty where there is none."""
+    waiting_saves: list[float]
+    """Per kWh from the grid: by how much its price is above what the car pays."""
+    done_from: int
+    """The first slot before which it has got all that it needs."""
+    by_rule: bool
+    last: int
+    """The last slot before its departure; -1 without one."""
+    freely: float
+    """The most that it would pay without its departure, EUR/kWh."""
+    fullest: float | None
+    """The cheapest price at which it charges at all its power."""
+    other_eur: float | None
+    """What the other action in the first slot would cost more."""
+
+
+def market_of(problem: Problem, grid: Grid, prices: Prices, value: Array | None) -> Market:
+    """The prices of a plan; `value`: of a stored kWh, by slot."""
+    store = problem.store
+    fed = np.full(len(grid.starts), np.inf)
+    if store is not None and value is not None:
+        fed = value / store.discharge_efficiency + store.wear_eur_kwh
+    buy = prices.buy.tolist()
+    return Market(
+        buy=buy,
+        sell=prices.sell.tolist(),
+        dearest=max(buy) + PRICE_EUR_KWH,
+        limit_kw=problem.import_limit_kw,
+        fed=fed.tolist(),
+    )
+
+
+def freely(car: CarNeed, grid: Grid, prices: Prices, spare_kw: Array, usual: float) -> float:
+    """What the dearest kWh would cost if the car took the cheapest of the whole horizon.
+
+    `spare_kw`: sun that is left for it; `usual`: what its energy is worth without a departure.
+    """
+    most = car.max_kw * open_hours(car, grid)
+    sunny = np.minimum(most, spare_kw * grid.hours)
+    offers = np.concatenate([np.minimum(prices.sell, prices.buy), prices.buy])
+    order = np.argsort(offers, kind="stable")
+    filled = np.cumsum(np.concatenate([sunny, most - sunny])[order])
+    at = int(np.searchsorted(filled, car.need_kwh - SHORTFALL_KWH))
+    return usual if at >= len(order) else min(usual, float(offers[order[at]]))
+
+
+def saving(saves_eur_kwh: float, value: float, market: Market) -> Numbers:
+    """What is saved per kWh, as a number of a reason; none where the sign or the value say no."""
+    if saves_eur_kwh < -PRICE_EUR_KWH or abs(value) > market.dearest:
+        return ()
+    return (("saves_eur_kwh", round(max(0.0, saves_eur_kwh), 4)),)
+
+
+def in_first_slot(why: Why, saves_eur: float | None) -> Why:
+    """With what the whole plan saves; nothing per kWh where that is nothing, or cannot be said."""
+    kept = tuple(one for one in why.numbers if saves_eur or one[0] != "saves_eur_kwh")
+    more = () if saves_eur is None else (("saves_eur", saves_eur),)
+    return Why(why.code, (*kept, *more)) if more or len(kept) < len(why.numbers) else why
+
+
+def idle_why(plan: CarPlan, k: int, table: Table, market: Market) -> Why:
+    """Why a car does not charge in a slot; `limit_eur_kwh`: below this price it would."""
+    following, price, worth = plan.following[k], market.buy[k], plan.worth[k]
+    if plan.by_rule and following is not None:
+        return Why("car_waits_by_rule", (("next_at", plan.next_at[k]),))
+    if following is None and k >= plan.done_from:
+        return CAR_DONE
+    if plan.by_rule:
+        return CAR_TAKES_SUN_ONLY
+    limit: Numbers = (("price_eur_kwh", price),)
+    if worth < price - PRICE_EUR_KWH:
+        saved = ("saves_eur_kwh", plan.waiting_saves[k])
+        limit = (*limit, ("limit_eur_kwh", worth), saved)
+    if following is None:
+        return Why("car_waits_for_sun", limit)
+    return _waiting_why(plan, (k, following), limit, table, market)
+
+
+def _waiting_why(
+    plan: CarPlan, slots: tuple[int, int], limit: Numbers, table: Table, market: Market
+) -> Why:
+    """Why a car charges later: no room now, sun or battery then, a better price, or no matter."""
+    k, following = slots
+    price, then = market.buy[k], ("next_at", plan.next_at[k])
+    if plan.worth[k] >= price and at_limit(market, table, k):
+        return Why("car_waits_for_room", (("limit_kw", market.limit_kw or 0.0), then))
+    if table.imports[following] <= GRID_SHARE * plan.row[following]:
+        sunny = table.pv[following] - table.load[following] > GRID_SHARE * plan.row[following]
+        return Why("car_waits_for_sun" if sunny else "car_waits_for_battery", (*limit, then))
+    if market.buy[following] > price - PRICE_EUR_KWH and len(limit) == 1:
+        return Why("car_waits_as_well", (then,))
+    return Why("car_waits", (*limit, then, ("next_price_eur_kwh", market.buy[following])))
+
+
+def at_limit(market: Market, table: Table, k: int) -> bool:
+    """Whether the house connection gives no more in that slot."""
+    return market.limit_kw is not None and table.imports[k] >= market.limit_kw - TINY_KW
+
+
+def charging_why(plan: CarPlan, mode: ChargeMode, k: int, table: Table, market: Market) -> Why:
+    """Why a car charges in a slot."""
+    price, worth, power = market.buy[k], plan.worth[k], plan.row[k]
+    if plan.by_rule:
+        return Why("car_sun") if mode is ChargeMode.PV else _grid_why(plan, k, table, market, ())
+    if mode is ChargeMode.PV:
+        return Why("car_sun", saving(worth - market.sell[k], worth, market))
+    numbers: Numbers = (("price_eur_kwh", price),)
+    if mode is ChargeMode.MINPV and table.imports[k] <= GRID_SHARE * power:
+        return Why("car_from_battery", (*numbers, *saving(worth - market.fed[k], worth, market)))
+    numbers = (*numbers, *saving(worth - price, worth, market))
+    if mode is ChargeMode.MINPV and table.pv[k] - table.load[k] > GRID_SHARE * power:
+        return Why("car_sun_and_grid", numbers)
+    if price < 0:
+        return Why("car_negative_price", numbers)
+    return _grid_why(plan, k, table, market, numbers)
+
+
+def _grid_why(plan: CarPlan, k: int, table: Table, market: Market, numbers: Numbers) -> Why:
+    """Why the grid: a departure, power or limits that leave no cheaper hours, or its price."""
+    departure, price = plan.car.departure, market.buy[k]
+    if plan.hurry[k] and departure is None:
+        return Why("car_at_once")
+    leaves = () if departure is None else (("departure_at", departure.isoformat()),)
+    if leaves and (plan.hurry[k] or plan.by_rule):
+        return Why("car_deadline", leaves)
+    if leaves and k <= plan.last and price > plan.freely + PRICE_EUR_KWH:
+        return Why("car_before_departure", (*numbers, *leaves))
+    if plan.fullest is not None and price > plan.fullest + DEARER_EUR_KWH:
+        return Why("car_own_power", (*numbers, ("limit_kw", plan.car.max_kw)))
+    limited = any(
+        power > TINY_KW and cheap < price - DEARER_EUR_KWH and at_limit(market, table, t)
+        for t, (power, cheap) in enumerate(zip(plan.row, market.buy, strict=True))
+    )
+    if limited:
+        return Why("car_grid_limit", (*numbers, ("limit_kw", market.limit_kw or 0.0)))
+    return Why("car_cheap", numbers)
