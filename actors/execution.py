@@ -24,6 +24,7 @@ from actors.plan_reasons import (
     idle_why,
     in_first_slot,
     market_of,
+    offers_of,
 )
 from actors.planner_battery import (
     BATTERY_BY_RULE,
@@ -171,8 +172,8 @@ def _battery_part(
     return battery_part(store, slots, problem.battery_before, market, flows.other)
 
 
-def _car_plan(number: int, car: CarNeed, day: tuple[Grid, Prices], of: _Found) -> CarPlan:
-    (grid, prices), (flows, table) = day, of
+def _car_plan(number: int, problem: Problem, day: tuple[Grid, Prices], of: _Found) -> CarPlan:
+    (grid, prices), (flows, table), car = day, of, problem.cars[number]
     row = table.cars[number]
     powers = np.array(row)
     soc: list[float | None] = [None] * len(row)
@@ -189,12 +190,11 @@ def _car_plan(number: int, car: CarNeed, day: tuple[Grid, Prices], of: _Found) -
         if row[k] > TINY_KW:
             ahead, at = k, grid.starts[k].isoformat()
     worths = np.round(flows.cars_value[number], 4)
-    last, imports = flows.deadlines[number], np.array(table.imports)
-    spare_kw = np.array(table.exports) + np.clip(powers - imports, 0.0, np.array(table.pv))
+    last = flows.deadlines[number]
     full = prices.buy[(powers >= FULL * car.max_kw) & (powers > TINY_KW)]
     most, other = flows.car_end_value, flows.other.cars_eur
     if last is not None:
-        most = freely(car, grid, prices, spare_kw, most)
+        most = freely(car, grid, prices, offers_of(table, row, problem.import_limit_kw), most)
     return CarPlan(
         car=car,
         row=row,
@@ -251,8 +251,8 @@ def slots_of(problem: Problem, grid: Grid, prices: Prices, flows: Flows) -> tupl
     market = market_of(problem, grid, prices, flows.stored_value)
     battery = _battery_part(problem, grid, flows, table, market)
     cars = [
-        _car_slots(_car_plan(k, car, (grid, prices), found), table, market)
-        for k, car in enumerate(problem.cars)
+        _car_slots(_car_plan(k, problem, (grid, prices), found), table, market)
+        for k in range(len(problem.cars))
     ]
     unknown: list[float | None] = [None] * n
     columns = (  # in the order of PlanSlot's fields, which is several times faster than by name

@@ -65,6 +65,8 @@ class Market(NamedTuple):
     limit_kw: float | None
     fed: list[float]
     """What a kWh out of the battery is worth there; endless where nobody knows."""
+    into: list[float]
+    """What a kWh into it is worth."""
 
 
 class CarPlan(NamedTuple):
@@ -97,9 +99,10 @@ class CarPlan(NamedTuple):
 def market_of(problem: Problem, grid: Grid, prices: Prices, value: Array | None) -> Market:
     """The prices of a plan; `value`: of a stored kWh, by slot."""
     store = problem.store
-    fed = np.full(len(grid.starts), np.inf)
+    fed, into = np.full(len(grid.starts), np.inf), np.full(len(grid.starts), -np.inf)
     if store is not None and value is not None:
         fed = value / store.discharge_efficiency + store.wear_eur_kwh
+        into = value * store.charge_efficiency
     buy = prices.buy.tolist()
     return Market(
         buy=buy,
@@ -107,21 +110,38 @@ def market_of(problem: Problem, grid: Grid, prices: Prices, value: Array | None)
         dearest=max(buy) + PRICE_EUR_KWH,
         limit_kw=problem.import_limit_kw,
         fed=fed.tolist(),
+        into=into.tolist(),
     )
 
 
-def freely(car: CarNeed, grid: Grid, prices: Prices, spare_kw: Array, usual: float) -> float:
+class Offers(NamedTuple):
+    """What the slots have for a car: sun that is left for it, and what the connection lets in."""
+
+    spare_kw: Array
+    room_kw: Array
+
+
+def offers_of(table: Table, row: list[float], limit_kw: float | None) -> Offers:
+    """All but what this car takes stands as planned; without batteries in it."""
+    powers, load, sun = np.array(row), np.array(table.load), np.array(table.pv)
+    spare = np.array(table.exports) + np.clip(powers - np.array(table.imports), 0.0, sun)
+    room = np.full(len(row), np.inf) if limit_kw is None else limit_kw - np.maximum(load - sun, 0.0)
+    return Offers(spare, np.maximum(room, 0.0))
+
+
+def freely(car: CarNeed, grid: Grid, prices: Prices, offers: Offers, usual: float) -> float:
     """What the dearest kWh would cost if the car took the cheapest of the whole horizon.
 
-    `spare_kw`: sun that is left for it; `usual`: what its energy is worth without a departure.
+    `usual`: what its energy is worth without a departure.
     """
     most = car.max_kw * open_hours(car, grid)
-    sunny = np.minimum(most, spare_kw * grid.hours)
-    offers = np.concatenate([np.minimum(prices.sell, prices.buy), prices.buy])
-    order = np.argsort(offers, kind="stable")
-    filled = np.cumsum(np.concatenate([sunny, most - sunny])[order])
+    sunny = np.minimum(most, offers.spare_kw * grid.hours)
+    bought = np.minimum(most - sunny, offers.room_kw * grid.hours)
+    costs = np.concatenate([np.minimum(prices.sell, prices.buy), prices.buy])
+    order = np.argsort(costs, kind="stable")
+    filled = np.cumsum(np.concatenate([sunny, bought])[order])
     at = int(np.searchsorted(filled, car.need_kwh - SHORTFALL_KWH))
-    return usual if at >= len(order) else min(usual, float(offers[order[at]]))
+    return usual if at >= len(order) else min(usual, float(costs[order[at]]))
 
 
 def saving(saves_eur_kwh: float, value: float, market: Market) -> Numbers:
@@ -162,7 +182,7 @@ def _waiting_why(
     """Why a car charges later: no room now, sun or battery then, a better price, or no matter."""
     k, following = slots
     price, then = market.buy[k], ("next_at", plan.next_at[k])
-    if plan.worth[k] >= price and at_limit(market, table, k):
+    if plan.worth[k] >= price and at_limit(market, table, k, plan.car.min_kw):
         return Why("car_waits_for_room", (("limit_kw", market.limit_kw or 0.0), then))
     if table.imports[following] <= GRID_SHARE * plan.row[following]:
         sunny = table.pv[following] - table.load[following] > GRID_SHARE * plan.row[following]
@@ -172,27 +192,40 @@ def _waiting_why(
     return Why("car_waits", (*limit, then, ("next_price_eur_kwh", market.buy[following])))
 
 
-def at_limit(market: Market, table: Table, k: int) -> bool:
-    """Whether the house connection gives no more in that slot."""
-    return market.limit_kw is not None and table.imports[k] >= market.limit_kw - TINY_KW
+def at_limit(market: Market, table: Table, k: int, least_kw: float = 0.0) -> bool:
+    """Whether the house connection gives no more in that slot: nothing, or less than `least_kw`."""
+    limit_kw = market.limit_kw
+    return limit_kw is not None and table.imports[k] > limit_kw - max(least_kw, TINY_KW)
 
 
 def charging_why(plan: CarPlan, mode: ChargeMode, k: int, table: Table, market: Market) -> Why:
-    """Why a car charges in a slot."""
+    """Why a car charges in a slot; `departure_at` where it would not without its departure."""
     price, worth, power = market.buy[k], plan.worth[k], plan.row[k]
     if plan.by_rule:
         return Why("car_sun") if mode is ChargeMode.PV else _grid_why(plan, k, table, market, ())
     if mode is ChargeMode.PV:
-        return Why("car_sun", saving(worth - market.sell[k], worth, market))
+        sold = market.sell[k]
+        costs = sold if table.exports[k] > TINY_KW else max(sold, market.into[k])
+        return Why("car_sun", (*saving(worth - costs, worth, market), *_leaves(plan, k, costs)))
     numbers: Numbers = (("price_eur_kwh", price),)
     if mode is ChargeMode.MINPV and table.imports[k] <= GRID_SHARE * power:
-        return Why("car_from_battery", (*numbers, *saving(worth - market.fed[k], worth, market)))
+        costs = market.fed[k]
+        saved = saving(worth - costs, worth, market)
+        return Why("car_from_battery", (*numbers, *saved, *_leaves(plan, k, costs)))
     numbers = (*numbers, *saving(worth - price, worth, market))
-    if mode is ChargeMode.MINPV and table.pv[k] - table.load[k] > GRID_SHARE * power:
-        return Why("car_sun_and_grid", numbers)
-    if price < 0:
-        return Why("car_negative_price", numbers)
+    sunny = mode is ChargeMode.MINPV and table.pv[k] - table.load[k] > GRID_SHARE * power
+    if sunny or price < 0:
+        code = "car_sun_and_grid" if sunny else "car_negative_price"
+        return Why(code, (*numbers, *_leaves(plan, k, price)))
     return _grid_why(plan, k, table, market, numbers)
+
+
+def _leaves(plan: CarPlan, k: int, costs_eur_kwh: float) -> Numbers:
+    """Its departure, where that makes it take what it would not pay for otherwise."""
+    departure = plan.car.departure
+    if departure is None or k > plan.last or costs_eur_kwh <= plan.freely + PRICE_EUR_KWH:
+        return ()
+    return (("departure_at", departure.isoformat()),)
 
 
 def _grid_why(plan: CarPlan, k: int, table: Table, market: Market, numbers: Numbers) -> Why:
@@ -200,10 +233,10 @@ def _grid_why(plan: CarPlan, k: int, table: Table, market: Market, numbers: Numb
     departure, price = plan.car.departure, market.buy[k]
     if plan.hurry[k] and departure is None:
         return Why("car_at_once")
-    leaves = () if departure is None else (("departure_at", departure.isoformat()),)
-    if leaves and (plan.hurry[k] or plan.by_rule):
-        return Why("car_deadline", leaves)
-    if leaves and k <= plan.last and price > plan.freely + PRICE_EUR_KWH:
+    if departure is not None and (plan.hurry[k] or plan.by_rule):
+        return Why("car_deadline", (("departure_at", departure.isoformat()),))
+    leaves = _leaves(plan, k, price)
+    if leaves:
         return Why("car_before_departure", (*numbers, *leaves))
     if plan.fullest is not None and price > plan.fullest + DEARER_EUR_KWH:
         return Why("car_own_power", (*numbers, ("limit_kw", plan.car.max_kw)))

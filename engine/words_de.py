@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 SAVES = "[ Das spart {saves_eur_kwh} je kWh.][ Im ganzen Plan spart es mindestens {saves_eur}.]"
 """What doing otherwise would cost, where that is known and more than nothing."""
+LEAVES = "[ Billiger wird es nicht mehr rechtzeitig vor der Abfahrt {departure_at}.]"
+"""Where a departure makes a car charge, whatever feeds it."""
 SENTENCES: Mapping[str, str] = {
     # why a plan was made
     "plan_optimal": "Günstigster Plan[: Stromrechnung {cost_eur}][, Preise bekannt für {known_h}].",
@@ -43,9 +45,9 @@ SENTENCES: Mapping[str, str] = {
     "car_deadline": "[{vehicle}: ]lädt jetzt, sonst reicht die Zeit nicht"
     "[ bis zur Abfahrt {departure_at}][; {need_kwh} fehlen noch]." + SAVES,
     "car_at_once": "[{vehicle}: ]lädt sofort, wie gewünscht." + SAVES,
-    "car_sun": "[{vehicle}: ]lädt mit überschüssiger Sonne." + SAVES,
+    "car_sun": "[{vehicle}: ]lädt mit überschüssiger Sonne." + LEAVES + SAVES,
     "car_sun_and_grid": "[{vehicle}: ]lädt mit Sonne und etwas Strom aus dem Netz"
-    "[ ({price_eur_kwh})]." + SAVES,
+    "[ ({price_eur_kwh})]." + LEAVES + SAVES,
     "car_waits": "[{vehicle}: ]wartet auf billigeren Strom[: {next_price_eur_kwh} {next_at}]"
     "[ statt {price_eur_kwh} jetzt].[ Unter {limit_eur_kwh} würde es jetzt laden.]" + SAVES,
     "car_waits_for_sun": "[{vehicle}: ]wartet auf Sonne[; {price_eur_kwh} aus dem Netz ist zu "
@@ -53,11 +55,13 @@ SENTENCES: Mapping[str, str] = {
     "battery_reserve": "Der Haus-Akku behält seine Reserve[: Strom kostet {price_eur_kwh}, "
     "gespeicherter ist {value_eur_kwh} wert].",
     "car_from_battery": "[{vehicle}: ]lädt aus dem Haus-Akku mit kleiner Leistung"
-    "[; aus dem Netz wären es {price_eur_kwh}]." + SAVES,
+    "[; aus dem Netz wären es {price_eur_kwh}]." + LEAVES + SAVES,
     "car_waits_for_battery": "[{vehicle}: ]lädt später aus dem Haus-Akku[, ab {next_at}]"
     "[ statt für {price_eur_kwh} jetzt].[ Unter {limit_eur_kwh} würde es jetzt laden.]" + SAVES,
     "car_done": "[{vehicle}: ]bekommt nach Plan alles, was es braucht.",
-    "car_negative_price": "[{vehicle}: ]lädt, weil Strom Geld bringt[: {price_eur_kwh}]." + SAVES,
+    "car_negative_price": "[{vehicle}: ]lädt, weil Strom Geld bringt[: {price_eur_kwh}]."
+    + LEAVES
+    + SAVES,
     "car_takes_sun_only": "[{vehicle}: ]nimmt nur überschüssige Sonne.",
     "battery_full": "Der Haus-Akku ist voll.",
     "battery_grid_limit": "Der Haus-Akku würde gern laden, der Hausanschluss gibt nicht mehr her[ "

@@ -6,6 +6,8 @@ SAVES = (
     "[ That saves {saves_eur_kwh} per kWh.][ Over the whole plan it saves at least {saves_eur}.]"
 )
 """What doing otherwise would cost, where that is known and more than nothing."""
+LEAVES = "[ It gets no cheaper in time before departure {departure_at}.]"
+"""Where a departure makes a car charge, whatever feeds it."""
 SENTENCES: Mapping[str, str] = {
     # why a plan was made
     "plan_optimal": "Cheapest plan[: electricity bill {cost_eur}][, prices known for {known_h}].",
@@ -45,9 +47,9 @@ SENTENCES: Mapping[str, str] = {
     "car_deadline": "[{vehicle}: ]charges now, otherwise time runs out"
     "[ before departure {departure_at}][; {need_kwh} still missing]." + SAVES,
     "car_at_once": "[{vehicle}: ]charges at once, as asked." + SAVES,
-    "car_sun": "[{vehicle}: ]charges from surplus sun." + SAVES,
+    "car_sun": "[{vehicle}: ]charges from surplus sun." + LEAVES + SAVES,
     "car_sun_and_grid": "[{vehicle}: ]charges from the sun and a little from the grid"
-    "[ ({price_eur_kwh})]." + SAVES,
+    "[ ({price_eur_kwh})]." + LEAVES + SAVES,
     "car_waits": "[{vehicle}: ]waits for cheaper power[: {next_price_eur_kwh} {next_at}]"
     "[ instead of {price_eur_kwh} now].[ Below {limit_eur_kwh} it would charge now.]" + SAVES,
     "car_waits_for_sun": "[{vehicle}: ]waits for the sun[; {price_eur_kwh} from the grid is too "
@@ -55,11 +57,13 @@ SENTENCES: Mapping[str, str] = {
     "battery_reserve": "The house battery keeps its reserve[: power costs {price_eur_kwh}, "
     "stored energy is worth {value_eur_kwh}].",
     "car_from_battery": "[{vehicle}: ]charges from the house battery at low power"
-    "[; from the grid it would be {price_eur_kwh}]." + SAVES,
+    "[; from the grid it would be {price_eur_kwh}]." + LEAVES + SAVES,
     "car_waits_for_battery": "[{vehicle}: ]will charge from the house battery[, from {next_at}]"
     "[ instead of for {price_eur_kwh} now].[ Below {limit_eur_kwh} it would charge now.]" + SAVES,
     "car_done": "[{vehicle}: ]gets all that it needs by the plan.",
-    "car_negative_price": "[{vehicle}: ]charges because power pays[: {price_eur_kwh}]." + SAVES,
+    "car_negative_price": "[{vehicle}: ]charges because power pays[: {price_eur_kwh}]."
+    + LEAVES
+    + SAVES,
     "car_takes_sun_only": "[{vehicle}: ]takes surplus sun only.",
     "battery_full": "The house battery is full.",
     "battery_grid_limit": "The house battery would charge, but the house connection gives no more[ "

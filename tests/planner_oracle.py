@@ -33,6 +33,7 @@ from actors.planner_problem import CarNeed, Problem, Store
 TINY = 1e-7
 NEVER = float("inf")
 QUARTER = timedelta(minutes=15)
+NEVER_FORCED = (0.0, 0.0)
 Flow = tuple[str, int]
 Broken = tuple[tuple[dict[Flow, float], bool], ...]
 """Ways out: bounds of flows, lower ones (True) or upper ones."""
@@ -212,8 +213,11 @@ class Oracle:
 
     # --- every way -----------------------------------------------------------------------------
 
-    def best(self) -> Best:
-        """The least cost over every way that no cheaper way makes pointless."""
+    def best(self, forced: dict[Flow, tuple[float, float]] | None = None) -> Best:
+        """The least cost over every way that no cheaper way makes pointless.
+
+        `forced`: flows with other bounds; a car that has to charge may buy, whatever that is worth.
+        """
         equal, most = self._rows()
         fixed = {
             "c": [self.price(name) for name in self.names],
@@ -221,7 +225,8 @@ class Oracle:
             "A_ub": self._matrix(most), "b_ub": [right for _, right in most],
         }  # fmt: skip
         self._best = Best(NEVER, {})
-        bounds = [(0.0, self.most(name)) for name in self.names]
+        self._forced = forced or {}
+        bounds = [self._forced.get(name, (0.0, self.most(name))) for name in self.names]
         self._look(fixed, bounds)
         assert self._best.flows, "no way at all"
         return self._best
@@ -263,7 +268,7 @@ class Oracle:
                     pairs.append(([("in", t)], bought))
             for k in range(len(self.problem.cars)):
                 car = (f"car{k}", t)
-                if not self.permitted(k, t):
+                if not self.permitted(k, t) and self._forced.get(car, NEVER_FORCED)[0] <= 0:
                     pairs.append(([car], bought))
                 draws = self.draws(k, t)
                 if not self.fixed(k) and TINY < flows[car] < draws - TINY:
