@@ -248,9 +248,7 @@ def stated(found: Plan) -> list[Why]:
     return [why for slot in found.slots for why in (slot.why, *(one.why for one in slot.cars))]
 
 
-@given(small_homes())
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-def test_inv_162_what_is_said_to_be_saved_is_saved(problem: Problem) -> None:
+def assert_saves(problem: Problem) -> None:
     """Solved twice from outside, every way looked at: at least what is said, and never a loss.
 
     Where export pays more than import costs a plan's figures hold for the directions decided first,
@@ -273,6 +271,21 @@ def test_inv_162_what_is_said_to_be_saved_is_saved(problem: Problem) -> None:
         assert said == 0 or said > NOISE_EUR
         assert costs >= said - TIES_EUR
         assert costs > 0 or said == 0
+
+
+@given(small_homes())
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+def test_inv_162_what_is_said_to_be_saved_is_saved(problem: Problem) -> None:
+    assert_saves(problem)
+
+
+@given(st.integers(0, 500))
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+def test_inv_162_what_is_said_to_be_saved_is_saved_in_drawn_homes(seed: int) -> None:
+    """Their first hours, of which all prices are known."""
+    problem = drawn(seed, 6)[1]
+    assert None not in (*problem.import_eur_kwh, *problem.export_eur_kwh)
+    assert_saves(problem)
 
 
 @given(st.integers(0, 500))
