@@ -4,30 +4,42 @@ Load and sun will differ from the forecast, so a slot gets the mode whose *rule*
 given what stored energy is worth, not the mode nearest to a power (design §6).
 """
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 
+from actors.plan_reasons import (
+    CAR_DONE,
+    FULL,
+    GRID_SHARE,
+    PRICE_EUR_KWH,
+    SHORTFALL_KWH,
+    TINY_KW,
+    CarPlan,
+    Market,
+    Other,
+    Table,
+    charging_why,
+    freely,
+    idle_why,
+    in_first_slot,
+    market_of,
+    offers_of,
+)
 from actors.planner_battery import (
     BATTERY_BY_RULE,
     BATTERY_NOT_FOR_CARS,
-    GRID_SHARE,
     NO_BATTERY,
-    TINY_KW,
     BatteryPart,
     BatterySlots,
     battery_part,
 )
-from actors.planner_goals import has_ceiling
 from actors.planner_model import Array
 from actors.planner_problem import CarNeed, Grid, Prices, Problem, open_hours
-from actors.planner_stays import Stay, stays_of, why_not_there
-from engine.values import BatteryMode, ChargeMode, PlanCar, PlanSlot, Why
+from actors.planner_stays import stays_of
+from engine.values import BatteryMode, ChargeMode, PlanCar, PlanSlot
 
 NEAR_FULL = 0.6
-PRICE_EUR_KWH = 1e-4
-SHORTFALL_KWH = 0.01
 NO_GRID_EUR_KWH = -1e3
 """What a kWh may cost where the rules chose a slot for its sun alone (INV-17)."""
 
@@ -49,23 +61,18 @@ class Flows(NamedTuple):
     rung: str
     gap_eur: float | None = None
     """How much cheaper any plan could be; None: nobody knows (rules)."""
+    other: Other = Other()
+    """What the other action in the first slot would cost."""
 
 
-class _Table(NamedTuple):
-    """The plan's columns as rounded plain floats."""
+class _Found(NamedTuple):
+    """A solution, and the same as the plan's columns."""
 
-    load: list[float]
-    pv: list[float]
-    charge: list[float]
-    discharge: list[float]
-    imports: list[float]
-    exports: list[float]
-    cars: list[list[float]]
-    soc: list[float | None] | None
-    value: list[float | None] | None
+    flows: Flows
+    table: Table
 
 
-def _table(problem: Problem, grid: Grid, flows: Flows) -> _Table:
+def _table(problem: Problem, grid: Grid, flows: Flows) -> Table:
     """Mean powers (kW). The grid's is what balances the rounded others."""
     charge, discharge = flows.charge_kwh / grid.hours, flows.discharge_kwh / grid.hours
     charge, discharge = np.round(charge, 6) + 0.0, np.round(discharge, 6) + 0.0
@@ -78,7 +85,7 @@ def _table(problem: Problem, grid: Grid, flows: Flows) -> _Table:
         soc = np.round(100 * flows.stored_kwh / store.capacity_kwh, 6).tolist()
     if store is not None and flows.stored_value is not None:
         value = np.round(flows.stored_value, 6).tolist()
-    return _Table(
+    return Table(
         load=load.tolist(),
         pv=pv.tolist(),
         charge=charge.tolist(),
@@ -145,14 +152,8 @@ def _hurries(car: CarNeed, grid: Grid, row: list[float], last: int | None) -> li
     return [flag or (k > last and row[k] > 0) for k, flag in enumerate(reversed(flags))]
 
 
-CAR_DONE = Why("car_done")
-CAR_FROM_BATTERY = Why("car_from_battery")
-CAR_SUN = Why("car_sun")
-CAR_TAKES_SUN_ONLY = Why("car_takes_sun_only")
-
-
 def _battery_part(
-    problem: Problem, grid: Grid, flows: Flows, table: _Table, buy: Array
+    problem: Problem, grid: Grid, flows: Flows, table: Table, market: Market
 ) -> BatteryPart:
     store, n = problem.store, len(grid.starts)
     if store is None:
@@ -173,123 +174,68 @@ def _battery_part(
         missing_kw=missing,
         available_kw=(before - store.min_kwh) * store.discharge_efficiency / grid.hours,
         room_kw=(store.max_kwh - before) / store.charge_efficiency / grid.hours,
-        price=buy,
+        price=np.array(market.buy),
         value=flows.stored_value,
+        import_kw=np.array(table.imports),
         cars_kw=cars,
     )
-    return battery_part(store, slots, problem.battery_before)
+    return battery_part(store, slots, problem.battery_before, market, flows.other)
 
 
-class _CarPlan(NamedTuple):
-    """What the slots of one car need, worked out once per plan."""
-
-    car: CarNeed
-    row: list[float]
-    soc: list[float | None]
-    worth: list[float]
-    hurry: list[bool]
-    following: list[int | None]
-    """Per slot: the next slot in which it charges."""
-    done_from: int
-    """The first slot before which it has got all that it needs."""
-    by_rule: bool
-    last: int
-    """The last slot before its departure; -1 without one."""
-    stay: Stay | None = None
-    """Its time at a wallbox that several cars share."""
-
-
-def _car_plan(car: CarNeed, number: int, grid: Grid, flows: Flows, row: list[float]) -> _CarPlan:
+def _car_plan(number: int, problem: Problem, day: tuple[Grid, Prices], of: _Found) -> CarPlan:
+    (grid, prices), (flows, table), car = day, of, problem.cars[number]
+    row = table.cars[number]
+    powers = np.array(row)
     soc: list[float | None] = [None] * len(row)
-    charged = np.cumsum(np.array(row) * grid.hours)
+    charged = np.cumsum(powers * grid.hours)
     if car.soc_pct is not None and car.capacity_kwh:
         soc = np.round(car.soc_pct + 100 * car.efficiency * charged / car.capacity_kwh, 6).tolist()
-    done_from = 0
-    if car.need_kwh >= SHORTFALL_KWH:
+    needs, done_from = car.need_kwh >= SHORTFALL_KWH, 0
+    if needs:
         done_from = 1 + int(np.searchsorted(charged, car.need_kwh - SHORTFALL_KWH))
     following: list[int | None] = [None] * len(row)
-    ahead: int | None = None
+    next_at, ahead, at = [""] * len(row), None, ""
     for k in reversed(range(len(row))):
-        following[k] = ahead
+        following[k], next_at[k] = ahead, at
         if row[k] > TINY_KW:
-            ahead = k
-    hurry = _hurries(car, grid, row, flows.deadlines[number])
-    worths = np.round(flows.cars_value[number], 4).tolist()
-    hurry = [one and worth > NO_GRID_EUR_KWH for one, worth in zip(hurry, worths, strict=True)]
-    by_rule, last = flows.rung == "rules", flows.deadlines[number]
-    last = -1 if last is None else last
-    return _CarPlan(car, row, soc, worths, hurry, following, done_from, by_rule, last)
+            ahead, at = k, grid.starts[k].isoformat()
+    worths = np.round(flows.cars_value[number], 4)
+    last = flows.deadlines[number]
+    full = prices.buy[(powers >= FULL * car.max_kw) & (powers > TINY_KW)]
+    most, other = flows.car_end_value, flows.other.cars_eur
+    if last is not None:
+        most = freely(car, grid, prices, offers_of(table, row, problem.import_limit_kw), most)
+    hurries = _hurries(car, grid, row, last)
+    return CarPlan(
+        car=car,
+        row=row,
+        soc=soc,
+        worth=worths.tolist(),
+        hurry=[one and worth > NO_GRID_EUR_KWH for one, worth in zip(hurries, worths, strict=True)],
+        following=following,
+        next_at=next_at,
+        waiting_saves=np.round(prices.buy - worths, 4).tolist(),
+        done_from=done_from,
+        by_rule=flows.rung == "rules",
+        last=-1 if last is None else last,
+        freely=most,
+        fullest=float(full.min()) if len(full) else None,
+        other_eur=other[number] if needs and other else None,
+    )
 
 
-def _idle_why(
-    plan: _CarPlan, k: int, table: _Table, buy: list[float], starts: Mapping[int, str]
-) -> Why:
-    """Why a car does not charge in a slot; `limit_eur_kwh`: below this price it would."""
-    following = plan.following[k]
-    if plan.stay is not None and (swap := why_not_there(plan.stay, k)) is not None:
-        return swap
-    limit = (("price_eur_kwh", buy[k]), ("limit_eur_kwh", plan.worth[k]))
-    if following is not None and plan.by_rule:
-        return Why("car_waits_by_rule", (("next_at", starts[following]),))
-    if following is not None and table.imports[following] <= GRID_SHARE * plan.row[following]:
-        sunny = table.pv[following] - table.load[following] > GRID_SHARE * plan.row[following]
-        code = "car_waits_for_sun" if sunny else "car_waits_for_battery"
-        return Why(code, (*limit, ("next_at", starts[following])))
-    if following is not None:
-        next_numbers = (
-            ("next_at", starts[following]),
-            ("next_price_eur_kwh", buy[following]),
-        )
-        return Why("car_waits", (*limit, *next_numbers))
-    if k >= plan.done_from:
-        return CAR_DONE
-    return CAR_TAKES_SUN_ONLY if plan.by_rule else Why("car_waits_for_sun", limit)
-
-
-def _charging_why(plan: _CarPlan, mode: ChargeMode, k: int, table: _Table, price: float) -> Why:
-    if mode is ChargeMode.PV:
-        return CAR_SUN
-    numbers = (("price_eur_kwh", price),)
-    grid = table.imports[k] > GRID_SHARE * plan.row[k]
-    if grid and (above := _above_ceiling_why(plan.car, price)) is not None:
-        return above
-    if mode is ChargeMode.MINPV and table.imports[k] <= GRID_SHARE * plan.row[k]:
-        return CAR_FROM_BATTERY
-    if mode is ChargeMode.MINPV and table.pv[k] - table.load[k] > GRID_SHARE * plan.row[k]:
-        return Why("car_sun_and_grid", numbers)
-    if price < 0:
-        return Why("car_negative_price", numbers)
-    return _now_why(plan, k, numbers)
-
-
-def _above_ceiling_why(car: CarNeed, price: float) -> Why | None:
-    """The exception that a ceiling has: the departure would be missed otherwise (INV-24)."""
-    ceiling, departure = car.max_eur_kwh, car.departure
-    if ceiling is None or departure is None or not has_ceiling(car) or price <= ceiling:
-        return None
-    numbers = (("price_eur_kwh", price), ("ceiling_eur_kwh", ceiling))
-    return Why("car_above_ceiling", (*numbers, ("departure_at", departure.isoformat())))
-
-
-def _now_why(plan: _CarPlan, k: int, numbers: tuple[tuple[str, float], ...]) -> Why:
-    """Why the grid: its price, or a departure that leaves no choice."""
-    departure = plan.car.departure
-    if plan.hurry[k] and departure is None:
-        return Why("car_at_once")
-    if departure is not None and (plan.hurry[k] or plan.by_rule):
-        return Why("car_deadline", (("departure_at", departure.isoformat()),))
-    return Why("car_cheap", numbers)
-
-
-def _car_slots(plan: _CarPlan, table: _Table, buy: list[float], grid: Grid) -> list[PlanCar]:
-    car, imports = plan.car, table.imports
-    starts = {k: grid.starts[k].isoformat() for k in set(plan.following) if k is not None}
+def _car_slots(plan: CarPlan, table: Table, market: Market) -> list[PlanCar]:
+    car, imports, buy = plan.car, table.imports, market.buy
+    asked = not plan.by_rule and car.need_kwh >= SHORTFALL_KWH
     slots: list[PlanCar] = []
     for k, power in enumerate(plan.row):
+        value = plan.worth[k] if asked else None
         if power <= TINY_KW:
-            mode, why = ChargeMode.PV, _idle_why(plan, k, table, buy, starts)
-            if why is CAR_DONE and slots and slots[-1].why is CAR_DONE:
-                slots.append(slots[-1])
+            mode, why = ChargeMode.PV, idle_why(plan, k, table, market)
+            before = slots[-1] if slots else None
+            same = before is not None and before.value_eur_kwh == value
+            if before is not None and same and why is CAR_DONE and before.why is CAR_DONE:
+                slots.append(before)
                 continue
         else:
             mode = car_rule(
@@ -302,28 +248,31 @@ def _car_slots(plan: _CarPlan, table: _Table, buy: list[float], grid: Grid) -> l
                 hurry=plan.hurry[k],
                 due=k <= plan.last,
             )
-            why = _charging_why(plan, mode, k, table, buy[k])
-        slots.append(PlanCar(car.vehicle, car.loadpoint, power, plan.soc[k], mode, why))
+            why = charging_why(plan, mode, k, table, market)
+        if k == 0:
+            why = in_first_slot(why, plan.other_eur)
+        slots.append(PlanCar(car.vehicle, car.loadpoint, power, plan.soc[k], mode, why, value))
     return slots
 
 
 def slots_of(problem: Problem, grid: Grid, prices: Prices, flows: Flows) -> tuple[PlanSlot, ...]:
     """The plan's slots: what the solver chose, the modes that carry it out, and why."""
     table, n = _table(problem, grid, flows), len(grid.starts)
-    buy = prices.buy.tolist()
-    battery = _battery_part(problem, grid, flows, table, prices.buy)
+    found = _Found(flows, table)
+    market = market_of(problem, grid, prices, flows.stored_value)
+    battery = _battery_part(problem, grid, flows, table, market)
     stays = stays_of(problem, grid, table.cars)
     plans = [
-        _car_plan(car, k, grid, flows, table.cars[k])._replace(stay=stays.get(k))
-        for k, car in enumerate(problem.cars)
+        _car_plan(k, problem, (grid, prices), found)._replace(stay=stays.get(k))
+        for k in range(len(problem.cars))
     ]
-    cars = [_car_slots(plan, table, buy, grid) for plan in plans]
+    cars = [_car_slots(plan, table, market) for plan in plans]
     unknown: list[float | None] = [None] * n
     columns = (  # in the order of PlanSlot's fields, which is several times faster than by name
         grid.starts,
         np.round(grid.hours * 3600, 3).tolist(),
-        buy,
-        prices.sell.tolist(),
+        market.buy,
+        market.sell,
         prices.assumed,
         table.load,
         table.pv,

@@ -11,10 +11,12 @@ from typing import NamedTuple
 import numpy as np
 
 from actors.execution import Flows
+from actors.plan_reasons import Other
 from actors.planner_calm import calmed
 from actors.planner_case import TINY_KWH, Case, case_of, structure_of
 from actors.planner_goals import within_ceilings
 from actors.planner_model import MONEY_SCALE, SWAP, Array, Structure, write_model
+from actors.planner_other import Bounds, other_of
 from actors.planner_problem import Problem, grid_of, prices_of
 from actors.planner_report import plan_of
 from actors.planner_rules import PlanRules
@@ -44,6 +46,7 @@ class Solved(NamedTuple):
     values: dict[str, Array]
     stored_value: Array | None
     worth: Array
+    other: Other
 
 
 class Planner:
@@ -97,20 +100,29 @@ class Planner:
             raise NoPricesError("no import price is known")
         case = case_of(problem, grid, prices)
         program = self._program(structure_of(case))
-        found = _found(case, program, budget)
-        everything = np.arange(len(found.x))
-        program.bound(everything, found.lower, found.upper)
-        if SWAP in program.columns:  # decided: prices are those of a swap that is made, or not
-            swaps = np.arange(program.columns[SWAP].start, program.columns[SWAP].stop)
-            program.bound(swaps, np.round(found.x[swaps]), np.round(found.x[swaps]))
-        program.run()
+        found, root = _found(case, program, budget)
+        _stand_at(program, found)
         stored = -program.slopes("start")[0] / MONEY_SCALE if problem.store else None
         values = {name: found.x[at] for name, at in program.columns.items()}
-        return Solved(case, found, values, stored, _worth(case, program, values))
+        worth = _worth(case, program, values)
+        return Solved(case, found, values, stored, worth, other_of(case, program, found, root))
 
 
-def _found(case: Case, program: Program, budget: Budget) -> Searched:
-    """The best solution that the budget finds, the calmest of nearly equal ones."""
+def _stand_at(program: Program, found: Searched) -> None:
+    """Its shadow prices are wanted: solved again where the program went on from it."""
+    lower, upper = found.lower, found.upper
+    if SWAP in program.columns:  # decided: prices are those of a swap that is made, or not
+        at, (lower, upper) = program.columns[SWAP], (lower.copy(), upper.copy())
+        lower[at] = upper[at] = np.round(found.x[at])
+    same = np.array_equal(program.lower, lower) and np.array_equal(program.upper, upper)
+    if same and np.array_equal(program.x, found.x):
+        return
+    program.bound(np.arange(len(found.x)), lower, upper)
+    program.run()
+
+
+def _found(case: Case, program: Program, budget: Budget) -> tuple[Searched, Bounds]:
+    """The calmest of the best solutions that the budget finds; and the bounds before the search."""
     program.load(case.data)
     rules = PlanRules(case, program.columns)
     root = (program.lower.copy(), program.upper.copy())
@@ -122,7 +134,7 @@ def _found(case: Case, program: Program, budget: Budget) -> Searched:
         shared = at[(found.x[at] <= TINY_KWH) & (relaxed[at] <= TINY_KWH)]
         program.bound(np.arange(len(root[0])), *root)
         found = near(program, rules, budget, found, shared)
-    return calmed(case, program, rules, found, root)
+    return calmed(case, program, rules, found, root), root
 
 
 def _cars(case: Case, values: dict[str, Array]) -> Array:
@@ -163,6 +175,7 @@ def flows_of(solved: Solved) -> Flows:
         stored_value=none if solved.stored_value is None else solved.stored_value,
         cars_kwh=_clean(_cars(case, values)),
         cars_value=solved.worth,
+        other=solved.other,
         deadlines=case.deadlines,
         end_value=case.end_value,
         car_end_value=case.car_end_value,

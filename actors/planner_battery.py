@@ -9,13 +9,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from actors.plan_reasons import PRICE_EUR_KWH, TINY_KW, Market, Numbers, Other, in_first_slot
 from actors.planner_model import Array
 from actors.planner_problem import Store
 from engine.values import BatteryMode, Why
 
-TINY_KW = 1e-3
-GRID_SHARE = 0.1
-"""Less than this share of a charging power from the grid is noise of the forecast."""
 SERVES = 0.5
 """The battery serves a slot in which it gives at least this share of what it could."""
 BUYS_KW = 0.2
@@ -30,7 +28,15 @@ NO_BATTERY = Why("no_battery")
 BATTERY_WAITS = Why("battery_waits")
 BATTERY_RESERVE = Why("battery_reserve")
 BATTERY_NOT_FOR_CARS = Why("battery_not_for_cars")
+BATTERY_FULL = Why("battery_full")
 BATTERY_BY_RULE = Why("battery_serves_by_rule")
+NO_OTHER = Other()
+DOES = {
+    "battery_buys": "buys",
+    "battery_keeps": "keeps",
+    "battery_serves": "serves",
+}
+"""What a reason says that the battery does: a figure is told only for the same."""
 
 Bools = NDArray[np.bool_]
 Codes = NDArray[np.int64]
@@ -53,6 +59,7 @@ class BatterySlots(NamedTuple):
     price: Array
     value: Array
     cars_kw: Array
+    import_kw: Array
 
 
 class BatteryPart(NamedTuple):
@@ -136,24 +143,83 @@ def calm(store: Store, slots: BatterySlots, modes: Codes, before: BatteryMode | 
     return calmed
 
 
-def battery_part(store: Store, slots: BatterySlots, before: BatteryMode | None) -> BatteryPart:
+def battery_part(
+    store: Store,
+    slots: BatterySlots,
+    before: BatteryMode | None,
+    market: Market,
+    other: Other = NO_OTHER,
+) -> BatteryPart:
     """Modes and reasons; the numbers of a reason are the tariff and what stored energy is worth."""
     modes = battery_rule(store, slots)
     if store.controllable:
         modes = calm(store, slots, modes, before)
-    reserve, kept = at_reserve(store, slots).tolist(), not_for_cars(store, slots).tolist()
+    whys = _whys(store, slots, modes.tolist(), market)
+    if whys and DOES.get(whys[0].code, "") == other.battery_does:
+        whys[0] = in_first_slot(whys[0], other.battery_eur)
+    elif whys:
+        whys[0] = in_first_slot(whys[0], None)
+    return BatteryPart([CODES[code] for code in modes.tolist()], whys)
+
+
+def _whys(store: Store, slots: BatterySlots, codes: list[int], market: Market) -> list[Why]:
+    """The reason that binds in each slot, with what it saves per kWh on the AC side."""
+    reserve, limited = at_reserve(store, slots).tolist(), _limited(store, slots, market).tolist()
+    kept = not_for_cars(store, slots).tolist()
+    full = ((slots.missing_kw < -TINY_KW) & (slots.room_kw < TINY_KW)).tolist()
     takes, gives = (slots.charge_kw > TINY_KW).tolist(), (slots.discharge_kw > TINY_KW).tolist()
-    values, codes = np.round(slots.value, 4).tolist(), modes.tolist()
-    whys = []
-    for k, (code, price, value) in enumerate(zip(codes, slots.price.tolist(), values, strict=True)):
+    values, whys = np.round(slots.value, 4).tolist(), []
+    saves = _savings(store, slots, market)
+    for k, (code, price, value) in enumerate(zip(codes, market.buy, values, strict=True)):
         numbers = (("price_eur_kwh", price), ("value_eur_kwh", value))
         if code == _CHARGE:
-            whys.append(Why("battery_buys", numbers))
+            whys.append(Why("battery_buys", (*numbers, *saves.buys[k])))
+        elif limited[k] and not takes[k]:
+            whys.append(Why("battery_grid_limit", (("limit_kw", market.limit_kw or 0.0),)))
         elif code == _HOLD:
-            keeps = BATTERY_NOT_FOR_CARS if kept[k] else Why("battery_keeps", numbers)
+            keeps = Why("battery_keeps", (*numbers, *saves.keeps[k]))
+            keeps = BATTERY_NOT_FOR_CARS if kept[k] else keeps
             whys.append(BATTERY_RESERVE if reserve[k] else keeps)
         elif takes[k]:
-            whys.append(Why("battery_takes_sun", numbers[1:]))
+            whys.append(Why("battery_takes_sun", (numbers[1], *saves.takes[k])))
+        elif gives[k]:
+            whys.append(Why("battery_serves", (*numbers, *saves.serves[k])))
         else:
-            whys.append(Why("battery_serves", numbers) if gives[k] else BATTERY_WAITS)
-    return BatteryPart([CODES[code] for code in codes], whys)
+            whys.append(BATTERY_FULL if full[k] else BATTERY_WAITS)
+    return whys
+
+
+class _Savings(NamedTuple):
+    """By slot what each way is better than its contrary, per kWh on the AC side."""
+
+    buys: list[Numbers]
+    takes: list[Numbers]
+    serves: list[Numbers]
+    keeps: list[Numbers]
+
+
+def _savings(store: Store, slots: BatterySlots, market: Market) -> _Savings:
+    into = slots.value * store.charge_efficiency
+    serves = slots.price - np.array(market.fed)
+    ways = (into - slots.price, into - np.array(market.sell), serves, -serves)
+    money = np.abs(slots.value) <= market.dearest
+    return _Savings(*(_told(np.where(money, one, -1.0)) for one in ways))
+
+
+def _told(saves_eur_kwh: Array) -> list[Numbers]:
+    """As a reason's number; none where the contrary would be better by the value alone."""
+    rounded = np.round(np.maximum(saves_eur_kwh, 0.0), 4).tolist()
+    right = (saves_eur_kwh >= -PRICE_EUR_KWH).tolist()
+    return [
+        (("saves_eur_kwh", one),) if well else () for one, well in zip(rounded, right, strict=True)
+    ]
+
+
+def _limited(store: Store, slots: BatterySlots, market: Market) -> Bools:
+    """Whether it would buy if the house connection gave more."""
+    none: Bools = np.zeros(len(slots.hours), dtype=bool)
+    if market.limit_kw is None or not (store.grid_charging and store.controllable):
+        return none
+    pays = slots.value * store.charge_efficiency > slots.price + PRICE_EUR_KWH
+    none |= pays & (slots.room_kw > TINY_KW) & (slots.import_kw >= market.limit_kw - TINY_KW)
+    return none

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 from msgspec.structs import replace
 
-from actors.execution import SHORTFALL_KWH, Flows, slots_of
-from actors.planner_battery import TINY_KW
+from actors.execution import Flows, slots_of
+from actors.plan_reasons import SHORTFALL_KWH, TINY_KW
 from actors.planner_goals import TARGET_SHARE, goals_of, last_slot_before
 from actors.planner_model import Array
 from actors.planner_problem import CarNeed, Grid, Prices, Problem

@@ -270,6 +270,8 @@ class PlanCar(Value, frozen=True, array_like=True):
     soc_pct: float | None
     mode: ChargeMode
     why: Why
+    value_eur_kwh: float | None = None
+    """What one kWh may cost at most, so that the car takes it there; None: nobody asked (rules)."""
 
 
 class PlanSlot(Value, frozen=True, array_like=True):

@@ -1,7 +1,8 @@
 """Reasons as sentences, in German and English: one catalogue for page, chat and terminal.
 
 A sentence holds `{numbers}`, shown by the unit at the end of their name, and parts in `[brackets]`
-that fall away when one of their numbers is missing. Languages: `words_de.py`, `words_en.py`.
+that fall away when one of their numbers is missing, or a saving of nothing. Languages:
+`words_de.py`, `words_en.py`.
 """
 
 import re
@@ -27,6 +28,8 @@ _OPTIONAL = re.compile(r"\[([^\[\]]*)\]")
 _NESTED = "would"
 _NAMED = ("mode", "setting", "missing", "meter")
 """Numbers whose text is one of our own terms."""
+_SAVINGS: Mapping[str, float] = {"saves_eur": 0.005, "saves_eur_kwh": 0.0005}
+"""Savings of less are shown as none, so nothing is said of them."""
 UNKNOWN = "?"
 MOST = 1e9
 """No number of a home is larger; beyond it is a mistake, and dates and formats give up."""
@@ -72,6 +75,9 @@ def _render(why: Why, language: str, zone: tzinfo) -> str:
     if text is None:
         return why.code
     shown = _texts(why, language, zone)
+    for name, value in why.numbers:
+        if name in _SAVINGS and isinstance(value, float) and abs(value) < _SAVINGS[name]:
+            del shown[name]
 
     def known_part(match: re.Match[str]) -> str:
         part = match.group(1)

@@ -2,6 +2,10 @@
 
 from collections.abc import Mapping
 
+SAVES = "[ Das spart {saves_eur_kwh} je kWh.][ Im ganzen Plan spart es mindestens {saves_eur}.]"
+"""What doing otherwise would cost, where that is known and more than nothing."""
+LEAVES = "[ Billiger wird es nicht mehr rechtzeitig vor der Abfahrt {departure_at}.]"
+"""Where a departure makes a car charge, whatever feeds it."""
 SENTENCES: Mapping[str, str] = {
     # why a plan was made
     "plan_optimal": "Günstigster Plan[: Stromrechnung {cost_eur}][, Preise bekannt für {known_h}]"
@@ -24,14 +28,14 @@ SENTENCES: Mapping[str, str] = {
     "evcc_alone": "Kein Plan möglich: evcc regelt allein.",
     # the house battery
     "battery_serves": "Der Haus-Akku versorgt das Haus[: Strom kostet {price_eur_kwh}, "
-    "gespeicherter ist {value_eur_kwh} wert].",
+    "gespeicherter ist {value_eur_kwh} wert]." + SAVES,
     "battery_keeps": "Der Haus-Akku wartet auf teurere Stunden[: Strom kostet {price_eur_kwh}, "
-    "gespeicherter ist {value_eur_kwh} wert].",
+    "gespeicherter ist {value_eur_kwh} wert]." + SAVES,
     "battery_buys": "Der Haus-Akku lädt aus dem Netz[: Strom kostet {price_eur_kwh} und ist "
-    "gespeichert {value_eur_kwh} wert].",
+    "gespeichert {value_eur_kwh} wert]." + SAVES,
     "battery_takes_sun": "Der Haus-Akku lädt mit Sonne[; gespeichert ist sie {value_eur_kwh} "
-    "wert].",
-    "battery_waits": "Den Haus-Akku zu laden oder zu halten lohnt jetzt nicht.",
+    "wert]." + SAVES,
+    "battery_waits": "Den Haus-Akku zu laden oder zu halten lohnt jetzt nicht." + SAVES,
     "battery_serves_by_rule": "Der Haus-Akku versorgt das Haus, wie ohne Plan.",
     "no_battery": "Es gibt keinen Haus-Akku.",
     "battery_not_controllable": "evcc kann diesen Haus-Akku nicht steuern.",
@@ -42,32 +46,50 @@ SENTENCES: Mapping[str, str] = {
     "dimmed": "Der Netzbetreiber begrenzt gerade die Leistung: der Haus-Akku lädt nicht aus dem "
     "Netz.",
     # cars
-    "car_cheap": "[{vehicle}: ]lädt jetzt, Strom ist günstig[ ({price_eur_kwh})].",
+    "car_cheap": "[{vehicle}: ]lädt jetzt, Strom ist günstig[ ({price_eur_kwh})]." + SAVES,
     "car_deadline": "[{vehicle}: ]lädt jetzt, sonst reicht die Zeit nicht"
-    "[ bis zur Abfahrt {departure_at}][; {need_kwh} fehlen noch].",
+    "[ bis zur Abfahrt {departure_at}][; {need_kwh} fehlen noch]." + SAVES,
     "car_above_ceiling": "[{vehicle}: ]lädt über dem Höchstpreis[ von {ceiling_eur_kwh}][, für "
     "{price_eur_kwh}]: sonst würde es[ zur Abfahrt {departure_at}] nicht fertig.",
-    "car_at_once": "[{vehicle}: ]lädt sofort, wie gewünscht.",
-    "car_sun": "[{vehicle}: ]lädt mit überschüssiger Sonne.",
+    "car_at_once": "[{vehicle}: ]lädt sofort, wie gewünscht." + SAVES,
+    "car_sun": "[{vehicle}: ]lädt mit überschüssiger Sonne." + LEAVES + SAVES,
     "car_sun_and_grid": "[{vehicle}: ]lädt mit Sonne und etwas Strom aus dem Netz"
-    "[ ({price_eur_kwh})].",
+    "[ ({price_eur_kwh})]." + LEAVES + SAVES,
     "car_waits": "[{vehicle}: ]wartet auf billigeren Strom[: {next_price_eur_kwh} {next_at}]"
-    "[ statt {price_eur_kwh} jetzt].[ Unter {limit_eur_kwh} würde es jetzt laden.]",
+    "[ statt {price_eur_kwh} jetzt].[ Unter {limit_eur_kwh} würde es jetzt laden.]" + SAVES,
     "car_waits_for_sun": "[{vehicle}: ]wartet auf Sonne[; {price_eur_kwh} aus dem Netz ist zu "
-    "teuer][, unter {limit_eur_kwh} würde es laden].",
+    "teuer][, unter {limit_eur_kwh} würde es laden]." + SAVES,
     "battery_reserve": "Der Haus-Akku behält seine Reserve[ von {reserve_pct}][: Strom "
     "kostet {price_eur_kwh}, gespeicherter ist {value_eur_kwh} wert].",
     "car_from_battery": "[{vehicle}: ]lädt aus dem Haus-Akku mit kleiner Leistung"
-    "[; aus dem Netz wären es {price_eur_kwh}].",
+    "[; aus dem Netz wären es {price_eur_kwh}]." + LEAVES + SAVES,
     "car_waits_for_battery": "[{vehicle}: ]lädt später aus dem Haus-Akku[, ab {next_at}]"
-    "[ statt für {price_eur_kwh} jetzt].[ Unter {limit_eur_kwh} würde es jetzt laden.]",
+    "[ statt für {price_eur_kwh} jetzt].[ Unter {limit_eur_kwh} würde es jetzt laden.]" + SAVES,
     "car_done": "[{vehicle}: ]bekommt nach Plan alles, was es braucht.",
-    "car_negative_price": "[{vehicle}: ]lädt, weil Strom Geld bringt[: {price_eur_kwh}].",
+    "car_negative_price": "[{vehicle}: ]lädt, weil Strom Geld bringt[: {price_eur_kwh}]."
+    + LEAVES
+    + SAVES,
     "car_takes_sun_only": "[{vehicle}: ]nimmt nur überschüssige Sonne.",
     "car_not_plugged_in": "[{vehicle}: ]ist nicht angesteckt, und umzustecken lohnt sich nach Plan "
     "nicht.",
     "car_plugged_in_later": "[{vehicle}: ]soll nach Plan angesteckt werden[, {next_at}].",
     "car_makes_way": "[{vehicle}: ]macht nach Plan Platz[ für {other}][, ab {next_at}].",
+    "battery_full": "Der Haus-Akku ist voll.",
+    "battery_grid_limit": "Der Haus-Akku würde gern laden, der Hausanschluss gibt nicht mehr her[ "
+    "(erlaubt {limit_kw})].",
+    "car_before_departure": "[{vehicle}: ]lädt jetzt[ für {price_eur_kwh}]: billiger wird es "
+    "nicht mehr "
+    "rechtzeitig[ vor der Abfahrt {departure_at}]." + SAVES,
+    "car_own_power": "[{vehicle}: ]lädt auch jetzt[ für {price_eur_kwh}]: in den billigeren "
+    "Stunden "
+    "reicht die eigene Ladeleistung[ von {limit_kw}] nicht." + SAVES,
+    "car_grid_limit": "[{vehicle}: ]lädt auch jetzt[ für {price_eur_kwh}]: in den billigeren "
+    "Stunden "
+    "gibt der Hausanschluss nicht mehr her[ (erlaubt {limit_kw})]." + SAVES,
+    "car_waits_for_room": "[{vehicle}: ]wartet[ bis {next_at}], der Hausanschluss gibt nicht "
+    "mehr her[ "
+    "(erlaubt {limit_kw})]." + SAVES,
+    "car_waits_as_well": "[{vehicle}: ]lädt später[, ab {next_at}], das kostet nicht mehr." + SAVES,
     "car_waits_by_rule": "[{vehicle}: ]wartet auf günstigere Stunden[ ab {next_at}].",
     # what power proves, and the fuse
     "battery_again": "Der Haus-Akku tut nicht, was evcc zeigt[: {mode}]; der Modus wird verlassen "

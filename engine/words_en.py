@@ -2,6 +2,12 @@
 
 from collections.abc import Mapping
 
+SAVES = (
+    "[ That saves {saves_eur_kwh} per kWh.][ Over the whole plan it saves at least {saves_eur}.]"
+)
+"""What doing otherwise would cost, where that is known and more than nothing."""
+LEAVES = "[ It gets no cheaper in time before departure {departure_at}.]"
+"""Where a departure makes a car charge, whatever feeds it."""
 SENTENCES: Mapping[str, str] = {
     # why a plan was made
     "plan_optimal": "Cheapest plan[: electricity bill {cost_eur}][, prices known for {known_h}]"
@@ -24,14 +30,14 @@ SENTENCES: Mapping[str, str] = {
     "evcc_alone": "No plan possible: evcc runs alone.",
     # the house battery
     "battery_serves": "The house battery serves the house[: power costs {price_eur_kwh}, stored "
-    "energy is worth {value_eur_kwh}].",
+    "energy is worth {value_eur_kwh}]." + SAVES,
     "battery_keeps": "The house battery waits for dearer hours[: power costs {price_eur_kwh}, "
-    "stored energy is worth {value_eur_kwh}].",
+    "stored energy is worth {value_eur_kwh}]." + SAVES,
     "battery_buys": "The house battery charges from the grid[: power costs {price_eur_kwh} and "
-    "is worth {value_eur_kwh} once stored].",
+    "is worth {value_eur_kwh} once stored]." + SAVES,
     "battery_takes_sun": "The house battery charges from the sun[; stored it is worth "
-    "{value_eur_kwh}].",
-    "battery_waits": "Neither charging nor holding the house battery would pay now.",
+    "{value_eur_kwh}]." + SAVES,
+    "battery_waits": "Neither charging nor holding the house battery would pay now." + SAVES,
     "battery_serves_by_rule": "The house battery serves the house, as without a plan.",
     "no_battery": "There is no house battery.",
     "battery_not_controllable": "evcc cannot control this house battery.",
@@ -42,32 +48,50 @@ SENTENCES: Mapping[str, str] = {
     "dimmed": "The grid operator limits power at present: the house battery does not charge from "
     "the grid.",
     # cars
-    "car_cheap": "[{vehicle}: ]charges now, power is cheap[ ({price_eur_kwh})].",
+    "car_cheap": "[{vehicle}: ]charges now, power is cheap[ ({price_eur_kwh})]." + SAVES,
     "car_deadline": "[{vehicle}: ]charges now, otherwise time runs out"
-    "[ before departure {departure_at}][; {need_kwh} still missing].",
+    "[ before departure {departure_at}][; {need_kwh} still missing]." + SAVES,
     "car_above_ceiling": "[{vehicle}: ]charges above its ceiling[ of {ceiling_eur_kwh}][, at "
     "{price_eur_kwh}]: otherwise it would not be ready[ for its departure {departure_at}].",
-    "car_at_once": "[{vehicle}: ]charges at once, as asked.",
-    "car_sun": "[{vehicle}: ]charges from surplus sun.",
+    "car_at_once": "[{vehicle}: ]charges at once, as asked." + SAVES,
+    "car_sun": "[{vehicle}: ]charges from surplus sun." + LEAVES + SAVES,
     "car_sun_and_grid": "[{vehicle}: ]charges from the sun and a little from the grid"
-    "[ ({price_eur_kwh})].",
+    "[ ({price_eur_kwh})]." + LEAVES + SAVES,
     "car_waits": "[{vehicle}: ]waits for cheaper power[: {next_price_eur_kwh} {next_at}]"
-    "[ instead of {price_eur_kwh} now].[ Below {limit_eur_kwh} it would charge now.]",
+    "[ instead of {price_eur_kwh} now].[ Below {limit_eur_kwh} it would charge now.]" + SAVES,
     "car_waits_for_sun": "[{vehicle}: ]waits for the sun[; {price_eur_kwh} from the grid is too "
-    "dear][, below {limit_eur_kwh} it would charge].",
+    "dear][, below {limit_eur_kwh} it would charge]." + SAVES,
     "battery_reserve": "The house battery keeps its reserve[ of {reserve_pct}][: power costs "
     "{price_eur_kwh}, stored energy is worth {value_eur_kwh}].",
     "car_from_battery": "[{vehicle}: ]charges from the house battery at low power"
-    "[; from the grid it would be {price_eur_kwh}].",
+    "[; from the grid it would be {price_eur_kwh}]." + LEAVES + SAVES,
     "car_waits_for_battery": "[{vehicle}: ]will charge from the house battery[, from {next_at}]"
-    "[ instead of for {price_eur_kwh} now].[ Below {limit_eur_kwh} it would charge now.]",
+    "[ instead of for {price_eur_kwh} now].[ Below {limit_eur_kwh} it would charge now.]" + SAVES,
     "car_done": "[{vehicle}: ]gets all that it needs by the plan.",
-    "car_negative_price": "[{vehicle}: ]charges because power pays[: {price_eur_kwh}].",
+    "car_negative_price": "[{vehicle}: ]charges because power pays[: {price_eur_kwh}]."
+    + LEAVES
+    + SAVES,
     "car_takes_sun_only": "[{vehicle}: ]takes surplus sun only.",
     "car_not_plugged_in": "[{vehicle}: ]is not plugged in, and by the plan swapping cars does not "
     "pay.",
     "car_plugged_in_later": "[{vehicle}: ]is to be plugged in by the plan[, {next_at}].",
     "car_makes_way": "[{vehicle}: ]makes way by the plan[ for {other}][, from {next_at}].",
+    "battery_full": "The house battery is full.",
+    "battery_grid_limit": "The house battery would charge, but the house connection gives no more[ "
+    "(allowed {limit_kw})].",
+    "car_before_departure": "[{vehicle}: ]charges now[ at {price_eur_kwh}]: it gets no "
+    "cheaper in time[ "
+    "before departure {departure_at}]." + SAVES,
+    "car_own_power": "[{vehicle}: ]charges now too[ at {price_eur_kwh}]: its own power[ of "
+    "{limit_kw}] is not enough for the cheaper hours alone." + SAVES,
+    "car_grid_limit": "[{vehicle}: ]charges now too[ at {price_eur_kwh}]: the house "
+    "connection gives "
+    "no more in the cheaper hours[ (allowed {limit_kw})]." + SAVES,
+    "car_waits_for_room": "[{vehicle}: ]waits[ until {next_at}], the house connection gives "
+    "no more[ "
+    "(allowed {limit_kw})]." + SAVES,
+    "car_waits_as_well": "[{vehicle}: ]will charge later[, from {next_at}], which costs no more."
+    + SAVES,
     "car_waits_by_rule": "[{vehicle}: ]waits for cheaper hours[ from {next_at}].",
     # what power proves, and the fuse
     "battery_again": "The house battery does not do what evcc shows[: {mode}]; the mode is left "

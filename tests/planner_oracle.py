@@ -45,6 +45,7 @@ TINY = 1e-7
 NEVER = float("inf")
 QUARTER = timedelta(minutes=15)
 NO_LEVELS: dict[int, tuple[float, float]] = {}
+NEVER_FORCED = (0.0, 0.0)
 Flow = tuple[str, int]
 Stays = frozenset[Flow]
 """The cars' slots in which another one is plugged in."""
@@ -271,21 +272,22 @@ class Oracle:
 
     # --- every way -----------------------------------------------------------------------------
 
-    def best(self) -> Best:
-        """The least cost over every way that no cheaper way makes pointless."""
+    def best(self, forced: dict[Flow, tuple[float, float]] | None = None) -> Best:
+        """The least cost; `forced`: flows with other bounds (a car that has to charge may buy)."""
         equal, most = self._rows()
         fixed = {
             "c": [self.price(name) for name in self.names],
             "A_eq": self._matrix(equal), "b_eq": [right for _, right in equal],
             "A_ub": self._matrix(most), "b_ub": [right for _, right in most],
         }  # fmt: skip
-        self._best = Best(NEVER, {})
-        tried = []
+        self._best, self._forced, tried = Best(NEVER, {}), forced or {}, []
         for number, (others, swaps) in enumerate(self.stays()):
-            bounds = [(0.0, 0.0 if name in others else self.most(name)) for name in self.names]
+            most_of = ((one, 0.0 if one in others else self.most(one)) for one in self.names)
+            bounds = [self._forced.get(one, (0.0, top)) for one, top in most_of]
             self._swaps_eur = swaps * self.problem.swap_cost_eur
             least = linprog(bounds=bounds, method="highs", **fixed)
-            tried.append((least.fun + self._swaps_eur, number, self._swaps_eur, bounds))
+            if least.success:
+                tried.append((least.fun + self._swaps_eur, number, self._swaps_eur, bounds))
         for _, _, self._swaps_eur, bounds in sorted(tried, key=lambda one: one[:2]):
             self._look(fixed, bounds)
         assert self._best.flows, "no way at all"
@@ -370,7 +372,7 @@ class Oracle:
                     pairs.append(([("in", t)], bought))
             for k in range(len(self.problem.cars)):
                 car = (f"car{k}", t)
-                if not self.permitted(k, t):
+                if not self.permitted(k, t) and self._forced.get(car, NEVER_FORCED)[0] <= 0:
                     pairs.append(([car], bought))
                 if store and not store.feeds_cars and self.net[t] > 1e-6:
                     pairs.append(([car], [("out", t)]))

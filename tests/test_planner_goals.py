@@ -68,6 +68,7 @@ def test_inv_24_the_stated_exception_is_a_departure_and_only_for_what_it_lacks()
         "price_eur_kwh": 0.45,
         "ceiling_eur_kwh": 0.30,
         "departure_at": hours(8).isoformat(),
+        "saves_eur": 0.0,  # it may as well charge its dear share in the next slot
     }
     enough = plan(home(import_eur_kwh=VALLEY, cars=(replace(one, need_kwh=20),)))
     assert car_kwh(enough, 2, 4) == pytest.approx(20, abs=1e-3)
