@@ -26,7 +26,7 @@ from engine.values import Plan
 
 KEPT_STRUCTURES = 8
 CENT = MONEY_SCALE / 100
-BUDGET = Budget(easy=0.3 * CENT, good=0.02 * CENT, enough=2 * CENT, work=1_500, most_work=8_000)
+BUDGET = Budget(easy=0.3 * CENT, good=0.02 * CENT, enough=0.5 * CENT, work=1_500, most_work=7_000)
 
 
 class NoPricesError(ValueError):

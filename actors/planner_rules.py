@@ -105,17 +105,28 @@ class PlanRules:
                 t = int(np.argmax(share))
                 if share[t] > best:
                     best = float(share[t])
-                    found = _on_or_off(own, t, least, kwh, upper)
+                    ends, rest = (least[t], upper[own[t]]), own[kwh < least - TINY_KWH]
+                    found = _on_or_off(own[t], ends, rest, self._not_beside(own, t))
         return found
 
+    def _not_beside(self, own: Ints, t: int) -> Ints:
+        """What must not flow where this car charges in slot `t`.
 
-def _on_or_off(own: Ints, t: int, least: Array, kwh: Array, upper: Array) -> Choice:
-    """At least its minimum in slot `t`, or nothing; or nothing anywhere but where it is on."""
-    column, zero = own[t : t + 1], np.zeros(1)
-    off = Way(column, zero, zero)
-    if least[t] > upper[own[t]] + TINY_KWH:
+        Told with the decision: what it makes impossible is seen at once, not many decisions later.
+        """
+        rules = (one for one in self.others if own[t] in one.one[:, t] and one.where[t])
+        return np.concatenate([np.arange(0), *(one.other[:, t] for one in rules)])
+
+
+def _on_or_off(column: np.int64, ends: tuple[float, float], rest: Ints, beside: Ints) -> Choice:
+    """At least its minimum in a slot, or nothing; or nothing in all the `rest`, where it is not on.
+
+    `ends`: the least and the most of it. `beside`: what does not flow where it is on.
+    """
+    least, most = ends
+    off = Way(np.array([column]), np.zeros(1), np.zeros(1))
+    if least > most + TINY_KWH:
         return Choice((off,))
-    on = Way(column, least[t : t + 1], upper[column].copy())
-    rest = own[kwh < least - TINY_KWH]
-    nothing = np.zeros(len(rest))
+    none, nothing = np.zeros(len(beside)), np.zeros(len(rest))
+    on = Way(np.append(column, beside), np.append(least, none), np.append(most, none))
     return Choice((on, off), Way(rest, nothing, nothing))

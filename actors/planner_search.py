@@ -130,8 +130,16 @@ class _Search:
         self._forget()
 
     def next(self) -> None:
-        """On from the open node with the lowest bound."""
-        node = heappop(self.open)
+        """On from the open node with the lowest bound; without any solution from the deepest one.
+
+        A dive that ends nowhere was wrong near its end as a rule.
+        """
+        if self.best is None:
+            node = max(self.open, key=lambda one: (len(one.ways), -one.bound, one.number))
+            self.open.remove(node)
+            heapify(self.open)
+        else:
+            node = heappop(self.open)
         self._go_to(node.ways)
         value = self.program.run()
         if value is not None:  # None: a way that was not tried yet, and leads nowhere
