@@ -34,8 +34,9 @@ CAR_TAKES_SUN_ONLY = Why("car_takes_sun_only")
 class Other(NamedTuple):
     """EUR for the whole plan, at least: how much dearer the other action in its first slot is.
 
-    None: it is impossible, or a goal or limit would be missed for it. `battery_does` is what the
-    plan does, of which the other is the contrary: `buys`, `serves` or `keeps`; empty: none of it.
+    For the directions of the grid decided first, as the certificate. None: it is impossible, or a
+    goal or limit would be missed for it. `battery_does` is what the plan does, of which the other
+    is the contrary: `buys`, `serves` or `keeps`; empty: none of it.
     """
 
     battery_does: str = ""

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from actors.execution import Flows
 from actors.plan_reasons import Other
@@ -26,7 +27,7 @@ from engine.values import Plan
 
 KEPT_STRUCTURES = 8
 CENT = MONEY_SCALE / 100
-BUDGET = Budget(easy=0.3 * CENT, good=0.02 * CENT, enough=0.5 * CENT, work=1_500, most_work=7_000)
+BUDGET = Budget(easy=0.3 * CENT, good=0.02 * CENT, enough=0.5 * CENT, work=1_500, most_work=8_000)
 
 
 class NoPricesError(ValueError):
@@ -99,7 +100,7 @@ class Planner:
         if not prices.known:
             raise NoPricesError("no import price is known")
         case = case_of(problem, grid, prices)
-        program = self._program(structure_of(case))
+        program = self._program(structure_of(problem))
         found, root = _found(case, program, budget)
         _stand_at(program, found)
         stored = -program.slopes("start")[0] / MONEY_SCALE if problem.store else None
@@ -124,6 +125,15 @@ def _stand_at(program: Program, found: Searched) -> None:
 def _found(case: Case, program: Program, budget: Budget) -> tuple[Searched, Bounds]:
     """The calmest of the best solutions that the budget finds; and the bounds before the search."""
     program.load(case.data)
+    try:
+        buy_or_sell(case, program)
+        return _searched(case, program, budget)
+    except SolveFailedError:  # what was decided first left no way
+        program.load(case.data)
+        return _searched(case, program, budget)
+
+
+def _searched(case: Case, program: Program, budget: Budget) -> tuple[Searched, Bounds]:
     rules = PlanRules(case, program.columns)
     root = (program.lower.copy(), program.upper.copy())
     program.run()
@@ -135,6 +145,34 @@ def _found(case: Case, program: Program, budget: Budget) -> tuple[Searched, Boun
         program.bound(np.arange(len(root[0])), *root)
         found = near(program, rules, budget, found, shared)
     return calmed(case, program, rules, found, root), root
+
+
+def tempted(case: Case) -> NDArray[np.bool_]:
+    """The slots with sun to sell in which export pays more than import costs."""
+    slots: NDArray[np.bool_] = (case.prices.sell > case.prices.buy) & (case.surplus > TINY_KWH)
+    return slots
+
+
+def buy_or_sell(case: Case, program: Program) -> None:
+    """Where export pays more than import costs: buy or sell, as would be right with equal prices.
+
+    Decided first, in a loaded program. Otherwise plans wait with a car to sell the sun while it
+    shines a little brighter than expected, again and again, until the cheap hours are over.
+    Raises SolveFailedError.
+    """
+    dear = tempted(case)
+    if not dear.any():
+        return
+    at = {name: np.arange(one.start, one.stop) for name, one in program.columns.items()}
+    true = np.asarray(case.data["grid_export_cost"])
+    program.cost(at["grid_export"], np.where(dear, -MONEY_SCALE * case.prices.buy + 1e-3, true))
+    if program.run() is None:
+        raise SolveFailedError("the relaxed program has no solution")
+    net = program.x[at["grid_export"]] - program.x[at["grid_import"]]
+    program.cost(at["grid_export"], true)
+    sells, buys = dear & (net > TINY_KWH), dear & (net < -TINY_KWH)  # else it stays open
+    none = np.concatenate([at["grid_import"][sells], at["grid_export"][buys]])
+    program.bound(none, np.zeros(len(none)), np.zeros(len(none)))
 
 
 def _cars(case: Case, values: dict[str, Array]) -> Array:

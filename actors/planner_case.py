@@ -17,7 +17,7 @@ from actors.planner_goals import (
     last_slot_before,
     surcharge_eur_kwh,
 )
-from actors.planner_model import MONEY_SCALE, Array, Structure, takers_of
+from actors.planner_model import MONEY_SCALE, Array, Structure
 from actors.planner_problem import CarNeed, Grid, Prices, Problem, Store, open_hours
 from actors.planner_report import EXPORT_LIMIT_EUR_KWH, IMPORT_LIMIT_FACTOR
 from actors.planner_swaps import add_swaps, from_first_swap, waiting_of, wallboxes_of
@@ -63,29 +63,22 @@ class Case(NamedTuple):
     data: dict[str, Array | float]
 
 
-def structure_of(case: Case) -> Structure:
+def structure_of(problem: Problem) -> Structure:
     """What has to be compiled for it."""
-    return _shape(case.problem, sells="sells" in case.data)
-
-
-def _shape(problem: Problem, *, sells: bool) -> Structure:
     store = problem.store
     inside = store is None or (
         store.min_kwh - TINY_KWH <= store.stored_kwh <= store.max_kwh + TINY_KWH
     )
-    limits = problem.import_limit_kw is not None or problem.export_limit_kw is not None
-    ceilings = any(has_ceiling(car) for car in problem.cars)
     return Structure(
-        len(problem.load_kw),
-        len(problem.cars),
-        store is not None,
-        not inside,
-        limits,
-        sells,
-        waiting_of(problem),
-        wallboxes_of(problem),
-        has_goals(problem),
-        ceilings,
+        slots=len(problem.load_kw),
+        cars=len(problem.cars),
+        battery=store is not None,
+        soft_band=not inside,
+        limits=problem.import_limit_kw is not None or problem.export_limit_kw is not None,
+        waiting=waiting_of(problem),
+        wallboxes=wallboxes_of(problem),
+        goals=has_goals(problem),
+        ceilings=any(has_ceiling(car) for car in problem.cars),
     )
 
 
@@ -132,7 +125,6 @@ def case_of(problem: Problem, grid: Grid, prices: Prices) -> Case:
         }
     end = _add_store(data, problem, grid, prices, cars_max if feeds else zero)
     _add_limits(data, problem, hours, surplus)
-    _add_selling(data, problem, prices, surplus)
     add_swaps(data, problem)
     if has_goals(problem):
         data |= goal_data(goals_of(problem, grid, prices, end))
@@ -253,25 +245,6 @@ def _add_limits(
         if most_out is not None
         else np.zeros(len(hours)),
     }
-
-
-def _add_selling(
-    data: dict[str, Array | float], problem: Problem, prices: Prices, surplus: Array
-) -> None:
-    """Where export pays more than import costs: sell, or buy for some of what takes energy."""
-    sells = (prices.sell > prices.buy) & (surplus > TINY_KWH)
-    if not sells.any():
-        return
-    sun = np.where(sells, surplus, 0.0)
-    data |= {"sells": sells.astype(float), "sells_sun": sun}
-    data |= {"buys_cost": 0.0 * sun, "buys_min": 0.0 * sun, "buys_max": sells.astype(float)}
-    store = problem.store
-    most = {name: np.asarray(data[name]) for name in data if name.endswith("_max")}
-    if store is not None:  # while something is bought
-        most["charge_max"] = np.where(barred(store, prices), 0.0, most["charge_max"])
-    for takers in takers_of(_shape(problem, sells=True)):
-        bought = sum((most[f"{one}_max"] for one in takers), np.zeros(len(sun)))
-        data["room_" + "_".join(takers)] = sun - np.where(sells, bought, 0.0)
 
 
 def _marginal(prices: Prices, surplus: Array) -> Array:

@@ -6,7 +6,6 @@ with one entry (`x <= bound`) become column bounds, which is what HiGHS is fast 
 (planner-speed.md §3.3, §3.4). Energies are kWh per slot on the AC side, money is in thousandths.
 """
 
-from itertools import combinations
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,7 +23,7 @@ class Structure(NamedTuple):
     """What a compiled problem depends on: shapes only, no data.
 
     `soft_band`: the battery starts outside its SoC band, so the band is soft. `limits`: the grid
-    connection has limits. `sells`: somewhere export pays more than import costs. `waiting`,
+    connection has limits. `waiting`,
     `wallboxes`: empty, or for each car which vehicle waits (0: it is plugged in) and where.
     """
 
@@ -33,7 +32,6 @@ class Structure(NamedTuple):
     battery: bool
     soft_band: bool
     limits: bool
-    sells: bool = False
     waiting: tuple[int, ...] = ()
     wallboxes: tuple[int, ...] = ()
     goals: bool = False
@@ -66,7 +64,6 @@ def write_model(shape: Structure) -> Model:
     names += ["charge", "discharge", "stored"] if shape.battery else []
     names += ["below", "above"] if shape.soft_band else []
     names += ["import_over", "export_over"] if shape.limits else []
-    names += ["buys"] if shape.sells else []
     names += ["short"] if shape.goals else []
     names += ["dear"] if shape.ceilings else []
     names += [f"car{k}" for k in range(shape.cars)]
@@ -113,16 +110,6 @@ def write_model(shape: Structure) -> Model:
     return Model(problem, p, v, named)
 
 
-def takers_of(shape: Structure) -> tuple[tuple[str, ...], ...]:
-    """The groups of what takes energy (`charge`, `car0` ...) of which a hull of selling is told.
-
-    All of them, up to pairs, and all together: with a battery and two cars that is every group.
-    """
-    takers = [f"car{k}" for k in range(shape.cars)] + ["charge"] * shape.battery
-    groups = [group for size in range(3) for group in combinations(takers, size)]
-    return tuple(dict.fromkeys([*groups, tuple(takers)]))
-
-
 def _wishes(shape: Structure, v: dict[str, Any], p: dict[str, Any]) -> list[Any]:
     """Rows of what may be missed: what is to be stored, and cars' ceilings."""
     import cvxpy as cp
@@ -148,25 +135,15 @@ def _hulls(shape: Structure, v: dict[str, Any], p: dict[str, Any]) -> list[Any]:
     """Rows that bring the linear program near to what it cannot say.
 
     What cars draw beyond a sun that is too weak for their minimum power: the hull of "nothing, or
-    at least the minimum"; without it the program takes any crumb of sun. Where export pays more:
-    the hull of "buy, or sell" (`buys` is 1, or 0); without it the program sells all sun and buys
-    what it needs.
+    at least the minimum"; without it the program takes any crumb of sun.
     """
     import cvxpy as cp
 
     n = shape.slots
-    drawn, sold = v["grid_import"], v["grid_export"]
+    drawn = v["grid_import"]
     if shape.limits:
-        drawn, sold = drawn + v["import_over"], sold + v["export_over"]
+        drawn = drawn + v["import_over"]
     rows: list[Any] = []
-    if shape.sells:
-        p["sells"], p["sells_sun"] = (cp.Parameter(n, nonneg=True) for _ in range(2))
-        for takers in takers_of(shape):
-            name = "room_" + "_".join(takers)
-            p[name] = cp.Parameter(n, name=name)
-            flows = sold + sum(v[one] for one in takers)
-            room = cp.multiply(p[name], v["buys"])
-            rows.append(cp.multiply(p["sells"], flows) + room <= p["sells_sun"])
     if shape.battery:
         drawn = drawn + v["discharge"]
     if shape.cars:

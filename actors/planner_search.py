@@ -89,7 +89,7 @@ class _Search:
         self.best: Searched | None = None
         self.nodes = 0
         self._root = (program.lower.copy(), program.upper.copy())
-        self._numbers = 0
+        self._numbers = self._dives = 0
         self._at: tuple[Way, ...] = ()
 
     @property
@@ -130,11 +130,12 @@ class _Search:
         self._forget()
 
     def next(self) -> None:
-        """On from the open node with the lowest bound; without any solution from the deepest one.
+        """On from the open node with the lowest bound; without a solution in turn from the deepest.
 
-        A dive that ends nowhere was wrong near its end as a rule.
+        A dive that ends nowhere was wrong near its end as a rule, but not always.
         """
-        if self.best is None:
+        self._dives += 1
+        if self.best is None and self._dives % 2:
             node = max(self.open, key=lambda one: (len(one.ways), -one.bound, one.number))
             self.open.remove(node)
             heapify(self.open)

@@ -77,7 +77,7 @@ def _render(why: Why, language: str, zone: tzinfo) -> str:
     shown = _texts(why, language, zone)
     for name, value in why.numbers:
         if name in _SAVINGS and isinstance(value, float) and abs(value) < _SAVINGS[name]:
-            del shown[name]
+            shown.pop(name, None)  # those after `would` are the inner reason's
 
     def known_part(match: re.Match[str]) -> str:
         part = match.group(1)

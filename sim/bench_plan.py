@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from actors.planner import CENT, Planner, Solved
+from actors.planner import CENT, Planner, Solved, buy_or_sell, tempted
 from actors.planner_case import Case, case_of, structure_of
 from actors.planner_milp import EXACT, monolith, solve_monolith, write_mps
 from actors.planner_model import MONEY_SCALE, Array, Structure, write_model
@@ -118,7 +118,7 @@ def _entries(lp: Any) -> dict[tuple[int, int], float]:
 
 
 class _Case(NamedTuple):
-    """A question in all its forms."""
+    """A question in all its forms; where export pays more, buying or selling is decided."""
 
     problem: Problem
     case: Case
@@ -126,17 +126,22 @@ class _Case(NamedTuple):
     rules: PlanRules
 
 
-def _cases(problems: Iterable[Problem]) -> Iterator[_Case]:
-    """Each with its data loaded; those of one structure share a program."""
+def _cases(problems: Iterable[Problem], *, decided: bool = True) -> Iterator[_Case]:
+    """Each with its data loaded; those of one structure share a program.
+
+    `decided`: with the directions that the planner decides before its search (`buy_or_sell`).
+    """
     programs: dict[Structure, FastProgram] = {}
     for problem in problems:
         grid = grid_of(problem)
         case = case_of(problem, grid, prices_of(problem, grid))
-        shape = structure_of(case)
+        shape = structure_of(problem)
         if shape not in programs:
             programs[shape] = FastProgram(write_model(shape), Meter())
         program = programs[shape]
         program.load(case.data)
+        if decided:
+            buy_or_sell(case, program)
         yield _Case(problem, case, program, PlanRules(case, program.columns))
 
 
@@ -148,7 +153,7 @@ class _Ways:
     """The ways to solve one structure's linear programs again and again."""
 
     def __init__(self, case: _Case) -> None:
-        self._shape = structure_of(case.case)
+        self._shape = structure_of(case.problem)
         self._raw = RawProgram(case.program.loaded())
         self._public = PublicProgram(write_model(self._shape), Meter())
         self._public.load(case.case.data)
@@ -186,14 +191,16 @@ def roll(kind: Kind, slots: int, count: int, dump: Path | None = None) -> _Times
     times: _Times = defaultdict(list)
     planner = Planner()
     ways: dict[Structure, _Ways] = {}
-    for k, one in enumerate(_cases(rolling(kind, slots, 2 * count))):
-        milp = monolith(one.program, one.rules)
-        shape = structure_of(one.case)
+    for k, one in enumerate(_cases(rolling(kind, slots, 2 * count), decided=False)):
+        shape = structure_of(one.problem)
         if shape not in ways:
             ways[shape] = _Ways(one)
             planner.solve(one.problem)
             continue
         ways[shape].again(one, times)
+        one.program.load(one.case.data)
+        buy_or_sell(one.case, one.program)
+        milp = monolith(one.program, one.rules)
         began = perf_counter()
         solved = planner.solve(one.problem)
         _timed(times, "solve", began)
@@ -232,6 +239,8 @@ class Losses(NamedTuple):
 
     plan: list[float]
     certificate: list[float]
+    free: list[float]
+    """The same against a best that may also sell the sun and buy it back, where that is another."""
     unproven: int
     """So many monoliths ended by time: the loss is against what they found."""
     worst: str
@@ -239,7 +248,7 @@ class Losses(NamedTuple):
 
 def losses(count: int, dump: Path | None = None) -> Losses:
     """What drawn plans cost beyond the best there is, by the monolith."""
-    found = Losses([], [], 0, "")
+    found = Losses([], [], [], 0, "")
     named = [drawn(seed, slots) for seed in range(count // len(SLOTS)) for slots in SLOTS]
     planner = Planner()
     for (name, problem), one in zip(named, _cases(one for _, one in named), strict=True):
@@ -251,6 +260,11 @@ def losses(count: int, dump: Path | None = None) -> Losses:
             found = found._replace(worst=name)
         found.plan.append(loss)
         found.certificate.append(solved.found.gap / CENT)
+        found.free.append(loss)
+        if tempted(one.case).any():
+            (free,) = _cases([problem], decided=False)
+            best = solve_monolith(monolith(free.program, free.rules), PROOF_GAP, PROOF_S, EXACT)
+            found.free[-1] = (solved.found.value - best.value) / CENT
         found = found._replace(
             unproven=found.unproven + (exact.value - exact.bound > 10 * PROOF_GAP)
         )
@@ -316,7 +330,8 @@ def bench_plan(
     `lp_ratio`: a re-plan of the linear program, from the last one's basis, over raw HiGHS that is
     kept warm. `milp_speedup`: the whole problem as one MILP to 0.5 ct (HiGHS alone, without the
     building) over `Planner.solve` with ties and prices. `loss_ct`: plans against that MILP
-    solved to the end, which is also free to sell and buy back. `plan_ms`: `Planner.make_plan`.
+    solved to the end; `free_loss_ct`: against one that may also sell the sun and buy it back where
+    export pays more than import costs, which plans do not on purpose. `plan_ms`: `make_plan`.
     """
     if dump is not None:
         dump.mkdir(parents=True, exist_ok=True)
@@ -345,6 +360,8 @@ def bench_plan(
         "loss_ct_p95": _quantile(lost.plan, 0.95),
         "loss_ct_max": _quantile(lost.plan, 1.0),
         "loss_worst": lost.worst,
+        "free_loss_ct_p95": _quantile(lost.free, 0.95),
+        "free_loss_ct_max": _quantile(lost.free, 1.0),
         "certificate_ct_p50": _quantile(lost.certificate, 0.5),
         "certificate_ct_max": _quantile(lost.certificate, 1.0),
         "unproven": lost.unproven,

@@ -195,7 +195,9 @@ def test_a_humans_mode_is_seen_in_the_reading_that_first_shows_the_car(
 
 def test_a_humans_mode_is_seen_half_a_minute_after_plugging_in() -> None:
     home = plugged(loadpoint(), MINPV)
-    assert human(comes(home, home, plugged(loadpoint(mode=MINPV), MINPV))) is MINPV
+    assert human(comes(home, home, plugged(loadpoint(mode=NOW), MINPV))) is NOW
+    # who sets the mode that the car has brought gives the control back
+    assert human(comes(home, home, plugged(loadpoint(mode=MINPV), MINPV))) is None
 
 
 def test_inv_42_where_evcc_does_not_tell_a_cars_mode_its_plugging_in_explains_any() -> None:

@@ -40,7 +40,7 @@ def program_of(shape: Structure) -> FastProgram:
 def loaded(problem: Problem) -> tuple[Case, FastProgram, PlanRules]:
     grid = grid_of(problem)
     case = case_of(problem, grid, prices_of(problem, grid))
-    program = program_of(structure_of(case))
+    program = program_of(structure_of(problem))
     program.load(case.data)
     return case, program, PlanRules(case, program.columns)
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from actors.planner import Planner
-from actors.planner_case import case_of, structure_of
+from actors.planner_case import structure_of
 from actors.planner_model import Structure
-from actors.planner_problem import CarNeed, Problem, Store, grid_of, prices_of
+from actors.planner_problem import CarNeed, Problem, Store
 from actors.planner_solver import SolveFailedError
 from engine.values import Plan, PlanSlot
 from tests.make_planner import NOON
@@ -136,9 +136,7 @@ def asked() -> Answers:
     questions += [(seed, question(seed, LONG_SLOTS)) for seed in range(COUNT, COUNT + LONG)]
     by_shape: dict[Structure, list[tuple[int, Problem]]] = defaultdict(list)
     for seed, problem in questions:
-        grid = grid_of(problem)
-        case = case_of(problem, grid, prices_of(problem, grid))
-        by_shape[structure_of(case)].append((seed, problem))
+        by_shape[structure_of(problem)].append((seed, problem))
     planner, found = Planner(), Answers([], [])
     for some in by_shape.values():
         for seed, problem in some:

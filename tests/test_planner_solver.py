@@ -78,7 +78,7 @@ def test_the_public_path_solves_the_same_program() -> None:
     for seed in range(2):
         problem = wavy(seed)
         case = case_of(problem, grid_of(problem), prices_of(problem, grid_of(problem)))
-        model = write_model(structure_of(case))
+        model = write_model(structure_of(problem))
         values = []
         for program in (FastProgram(model, Meter()), PublicProgram(model, Meter())):
             program.load(case.data)
@@ -87,13 +87,9 @@ def test_the_public_path_solves_the_same_program() -> None:
 
 
 def test_every_structure_compiles_to_the_fast_path() -> None:
-    for battery_, soft, limits, dear in (
-        (True, True, True, True),
-        (True, False, False, False),
-        (False, False, True, True),
-    ):
+    for battery_, soft, limits in ((True, True, True), (True, False, False), (False, False, True)):
         meter = Meter()
-        shape = Structure(5, 2, battery_, soft, limits, dear)
+        shape = Structure(5, 2, battery_, soft, limits)
         assert isinstance(make_program(write_model(shape), meter), FastProgram)
         assert isinstance(PublicProgram(write_model(shape), meter), PublicProgram)
         assert meter.public == 0

@@ -206,3 +206,11 @@ def test_odd_numbers_never_break_a_sentence(
     code: str, numbers: list[tuple[str, float | str]], language: str
 ) -> None:
     assert render(Why(code, tuple(numbers)), language, BERLIN)
+
+
+def test_a_reason_within_another_leaves_a_saving_of_nothing_unsaid_too() -> None:
+    inner = (("price_eur_kwh", 0.1), ("saves_eur_kwh", 0.0), ("saves_eur", 0.0))
+    for language in ("de", "en"):
+        alone = render(Why("car_cheap", inner), language, "UTC")
+        nested = render(Why("watching", (("would", "car_cheap"), *inner)), language, "UTC")
+        assert alone in nested
