@@ -14,6 +14,8 @@ from web.sentences import why_view
 
 MOVES_KW = 0.05
 """Below this a battery or a car is at rest, for display."""
+MOSTLY = 0.5
+"""A car that buys more than this share of what it takes charges from the grid."""
 
 
 class Part(Value, frozen=True):
@@ -32,7 +34,7 @@ def battery_part(slot: PlanSlot) -> Part:
     mode, power_kw = slot.battery_mode, slot.battery_charge_kw - slot.battery_discharge_kw
     if mode == BatteryMode.CHARGE and power_kw > MOVES_KW:
         kind = "grid"
-    elif power_kw > MOVES_KW:
+    elif power_kw > MOVES_KW and slot.pv_kw > slot.load_kw:  # without sun its mode takes nothing
         kind = "sun"
     elif power_kw < -MOVES_KW:
         kind = "serve"
@@ -51,7 +53,8 @@ def car_part(slot: PlanSlot, vehicle: str) -> Part | None:
     car = max(own, key=lambda one: one.charge_kw)  # it may wait at several wallboxes
     kind = "idle"
     if car.charge_kw > MOVES_KW:
-        kind = "grid" if car.mode == ChargeMode.NOW else "sun"
+        bought = slot.grid_import_kw > MOSTLY * car.charge_kw
+        kind = "grid" if car.mode == ChargeMode.NOW or bought else "sun"
     return Part(kind, car.mode, car.charge_kw, car.soc_pct, car.why)
 
 
