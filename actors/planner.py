@@ -170,7 +170,8 @@ def buy_or_sell(case: Case, program: Program) -> None:
         raise SolveFailedError("the relaxed program has no solution")
     net = program.x[at["grid_export"]] - program.x[at["grid_import"]]
     program.cost(at["grid_export"], true)
-    sells, buys = dear & (net > TINY_KWH), dear & (net < -TINY_KWH)  # else it stays open
+    buys = dear & (net < -TINY_KWH)
+    sells = dear & ~buys
     none = np.concatenate([at["grid_import"][sells], at["grid_export"][buys]])
     program.bound(none, np.zeros(len(none)), np.zeros(len(none)))
 
